@@ -1,0 +1,4 @@
+package audit
+
+// ReadStorage is Read on any storage.
+var ReadStorage = readAll
