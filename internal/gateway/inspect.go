@@ -1,0 +1,115 @@
+package gateway
+
+import (
+	"encoding/json/jsontext"
+	"fmt"
+	"sync"
+
+	"homeport/internal/openai"
+	"homeport/internal/pii"
+)
+
+// Findings is what inspection saw in a request: counts by type, no text.
+type Findings struct {
+	Counts      []TypeCount // in order of first appearance
+	Uninspected int         // parts that cannot be read: images, audio, files, token arrays
+	Bytes       int         // text that was read
+}
+
+// TypeCount is how often a type was found.
+type TypeCount struct {
+	Type  pii.Type
+	Count int
+}
+
+// Personal reports whether personal information was found, sensitive or not.
+func (f *Findings) Personal() bool {
+	for _, c := range f.Counts {
+		if c.Type.Class != pii.Secret {
+			return true
+		}
+	}
+	return false
+}
+
+// Sensitive reports whether sensitive personal information was found.
+func (f *Findings) Sensitive() bool {
+	for _, c := range f.Counts {
+		if c.Type.Class == pii.Sensitive {
+			return true
+		}
+	}
+	return false
+}
+
+func (f *Findings) add(t pii.Type) {
+	for i := range f.Counts {
+		if f.Counts[i].Type == t {
+			f.Counts[i].Count++
+			return
+		}
+	}
+	f.Counts = append(f.Counts, TypeCount{t, 1})
+}
+
+type scratch struct {
+	text  []byte
+	found []pii.Finding
+}
+
+var scratches = sync.Pool{New: func() any { return &scratch{} }}
+
+const maxScratch = 1 << 20 // larger buffers are not kept
+
+// inspect reads every text-bearing place of the request. Parts of one message are read joined, so that a value split over
+// parts is seen (attack case E5). An error means: not inspected, so not sent (invariant 1).
+func inspect(req *openai.Request) (Findings, error) {
+	out := Findings{Uninspected: req.Uninspected}
+	s := scratches.Get().(*scratch)
+	defer func() {
+		if cap(s.text) <= maxScratch {
+			clear(s.text) // content does not stay in a pool
+			s.text, s.found = s.text[:0], s.found[:0]
+			scratches.Put(s)
+		}
+	}()
+	for i := 0; i < len(req.Texts); {
+		j := i + 1
+		if t := req.Texts[i]; t.Content {
+			for j < len(req.Texts) && req.Texts[j].Group == t.Group && req.Texts[j].Content {
+				j++
+			}
+		}
+		text, err := joined(s, req.Raw, req.Texts[i:j])
+		if err != nil {
+			return Findings{}, fmt.Errorf("inspect text %d of the request: %w", i, err)
+		}
+		out.Bytes += len(text)
+		s.found = pii.Scan(s.found[:0], text)
+		for _, f := range s.found {
+			out.add(f.Type)
+		}
+		i = j
+	}
+	return out, nil
+}
+
+// joined gives the plain text of neighbouring places: the raw bytes themselves where nothing is escaped.
+func joined(s *scratch, raw []byte, texts []openai.Text) ([]byte, error) {
+	if len(texts) == 1 && !texts[0].Escaped {
+		return texts[0].Of(raw), nil
+	}
+	s.text = s.text[:0]
+	for _, t := range texts {
+		if !t.Escaped {
+			s.text = append(s.text, t.Of(raw)...)
+			continue
+		}
+		var err error
+		s.text, err = jsontext.AppendUnquote(s.text, raw[t.Start-1:t.End+1])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return s.text, nil
+}

@@ -1,0 +1,260 @@
+package gateway
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"homeport/internal/openai"
+)
+
+// Limits of one stream. Memory is bounded by maxEvent; a reader that takes nothing for writeTimeout is dropped.
+const (
+	maxEvent       = 4 << 20
+	writeTimeout   = 30 * time.Second
+	commitAfter    = 10 * time.Second // headers go out then, if the upstream answered 2xx but sent no event yet (DESIGN 5.1)
+	keepAliveEvery = 15 * time.Second
+)
+
+var (
+	keepAlive = []byte(": keep-alive\n\n")
+	doneEvent = []byte("data: [DONE]\n\n")
+)
+
+// follower looks at each event of one upstream answer and says what the client sees of it.
+type follower interface {
+	// Event judges the data of one event. out may alias data; emit false leaves the event out; done marks [DONE].
+	Event(name string, data []byte) (out []byte, emit, done bool, err *openai.Error)
+	// Finish gives data of events still owed before [DONE], and whether the stream came to a proper end.
+	Finish() (tail [][]byte, proper bool)
+}
+
+// sink is the client's side of a stream. Its mutex is held for writes, because the keep-alive timer writes too.
+type sink struct {
+	mu        sync.Mutex
+	w         http.ResponseWriter
+	rc        *http.ResponseController
+	commit    func(h http.Header) // sets the answer's headers, once
+	now       func() time.Time
+	committed bool
+	closed    bool
+	dirty     bool // bytes were written since the last flush
+	last      time.Time
+	deadline  time.Time
+	timer     *time.Timer
+	written   int64
+	err       error
+}
+
+// newSink prepares a stream to w. Nothing is sent before the first event, or before commitAfter.
+func newSink(w http.ResponseWriter, now func() time.Time, commit func(http.Header)) *sink {
+	s := &sink{w: w, rc: http.NewResponseController(w), commit: commit, now: now, last: now()}
+	s.timer = time.AfterFunc(commitAfter, s.idle)
+	return s
+}
+
+// idle runs on the timer: it commits the headers, or keeps the connection alive while the upstream thinks.
+func (s *sink) idle() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.err != nil {
+		return
+	}
+	if quiet := s.now().Sub(s.last); s.committed && quiet < keepAliveEvery {
+		s.timer.Reset(keepAliveEvery - quiet)
+		return
+	}
+	s.put(keepAlive)
+	s.flush()
+	s.timer.Reset(keepAliveEvery)
+}
+
+// put writes b, the headers first. The caller holds mu.
+func (s *sink) put(b []byte) {
+	if s.err != nil {
+		return
+	}
+	if !s.committed {
+		s.committed = true
+		h := s.w.Header()
+		h.Set("Content-Type", "text/event-stream; charset=utf-8")
+		h.Set("Cache-Control", "no-cache")
+		h.Set("X-Accel-Buffering", "no")
+		s.commit(h)
+		s.w.WriteHeader(http.StatusOK)
+	}
+	n, err := s.w.Write(b)
+	s.written += int64(n)
+	s.dirty = true
+	if err != nil {
+		s.err = err
+	}
+}
+
+// flush sends what was written. The write deadline is moved only now and then: moving it costs a timer each time.
+func (s *sink) flush() {
+	if !s.dirty || s.err != nil {
+		return
+	}
+	now := s.now()
+	s.last = now
+	if s.deadline.Sub(now) < writeTimeout {
+		s.deadline = now.Add(2 * writeTimeout)
+		if err := s.rc.SetWriteDeadline(s.deadline); err != nil && !errors.Is(err, http.ErrNotSupported) {
+			s.err = err
+			return
+		}
+	}
+	s.dirty = false
+	if err := s.rc.Flush(); err != nil {
+		s.err = err
+	}
+}
+
+// Committed reports whether headers were sent: from then on the target is fixed.
+func (s *sink) Committed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.committed
+}
+
+// close stops the timer; after it nothing else writes to the client.
+func (s *sink) close() {
+	s.timer.Stop()
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+}
+
+// streamEnd says how a stream came to its end.
+type streamEnd struct {
+	Upstream error         // the upstream broke off, or sent what cannot be read
+	Client   error         // the client is gone or too slow
+	InBand   *openai.Error // the upstream reported an error within its stream
+	Events   int
+	FirstAt  time.Time // when the first event arrived; zero when none did
+}
+
+// Proper reports a stream that ended as it should.
+func (e *streamEnd) Proper() bool { return e.Upstream == nil && e.Client == nil && e.InBand == nil }
+
+var errNoEnd = errors.New("the upstream's stream stopped without its end mark")
+
+// copyEvents carries events from body to the client until the end of either. Events are looked at in place and flushed at
+// once; a burst that is already in memory goes out in one write. An error before anything was committed leaves the client
+// untouched, so that the caller may answer with a status or try the next target.
+func copyEvents(s *sink, body io.Reader, buf []byte, f follower) (end streamEnd) {
+	er := openai.NewEventReader(body, buf, maxEvent)
+	for {
+		ev, err := er.Next()
+		if err != nil {
+			return s.finish(f, err, ev.Raw, end)
+		}
+		if ev.Data == nil {
+			s.comment(ev.Raw)
+			continue
+		}
+		if end.Events == 0 {
+			end.FirstAt = s.now()
+		}
+		end.Events++
+		out, emit, done, apiErr := f.Event(ev.Name, ev.Data)
+		if apiErr != nil {
+			end.InBand = apiErr
+			s.fail(apiErr)
+			return end
+		}
+		if done {
+			return s.finish(f, nil, nil, end)
+		}
+		if !emit {
+			continue
+		}
+		s.mu.Lock()
+		if len(out) > 0 && len(out) == len(ev.Data) && &out[0] == &ev.Data[0] {
+			s.put(ev.Raw) // untouched: byte for byte
+		} else {
+			s.put(appendEvent(nil, out))
+		}
+		if !er.Buffered() {
+			s.flush()
+		}
+		err = s.err
+		s.mu.Unlock()
+		if err != nil {
+			end.Client = err
+			return end
+		}
+	}
+}
+
+// comment passes the upstream's keep-alive on, but commits nothing by itself.
+func (s *sink) comment(raw []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.committed {
+		s.put(raw)
+		s.flush()
+	}
+}
+
+// finish ends the stream: owed events and [DONE] after a proper end, an error event and no [DONE] otherwise.
+func (s *sink) finish(f follower, readErr error, rest []byte, end streamEnd) streamEnd {
+	if isDone(rest) { // [DONE] without the blank line after it is still the end
+		readErr, rest = nil, nil
+		f.Event("", []byte("[DONE]"))
+	}
+	tail, proper := f.Finish()
+	if readErr != nil && !errors.Is(readErr, io.EOF) || len(rest) > 0 {
+		proper = false
+	}
+	if !proper {
+		end.Upstream = readErr
+		if readErr == nil || errors.Is(readErr, io.EOF) {
+			end.Upstream = errNoEnd
+		}
+		s.fail(brokenStream())
+		return end
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, data := range tail {
+		s.put(appendEvent(nil, data))
+	}
+	s.put(doneEvent)
+	s.flush()
+	end.Client = s.err
+	return end
+}
+
+// fail makes a committed stream look broken: an error event, then nothing. Before commitment it leaves the client alone.
+func (s *sink) fail(e *openai.Error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.committed {
+		b := e.AppendJSON(nil)
+		s.put(appendEvent(nil, b[:len(b)-1])) // without the newline that ends a body
+		s.flush()
+	}
+}
+
+func isDone(rest []byte) bool {
+	data, ok := bytes.CutPrefix(bytes.TrimSpace(rest), []byte("data:"))
+	return ok && string(bytes.TrimSpace(data)) == "[DONE]"
+}
+
+func appendEvent(dst, data []byte) []byte {
+	if dst == nil {
+		dst = make([]byte, 0, len(data)+8)
+	}
+	dst = append(append(dst, "data: "...), data...)
+	return append(dst, "\n\n"...)
+}
+
+func brokenStream() *openai.Error {
+	return &openai.Error{Status: http.StatusBadGateway, Type: "server_error", Code: "upstream_stream_broken",
+		Message: "The upstream's stream broke off; what came before is incomplete. 上游数据流中断，已收到的内容不完整。"}
+}
