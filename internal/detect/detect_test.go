@@ -111,18 +111,3 @@ func TestSilentServerIsGivenUp(t *testing.T) {
 		t.Errorf("found %v", got)
 	}
 }
-
-// Attack case A11: a proxy of the environment must not see the probe.
-func TestEnvironmentProxyIsIgnored(t *testing.T) {
-	asked := make(chan struct{}, 8)
-	proxy := serve(t, func(http.ResponseWriter, *http.Request) { asked <- struct{}{} })
-	for _, name := range []string{"HTTP_PROXY", "http_proxy", "ALL_PROXY"} {
-		t.Setenv(name, fmt.Sprintf("http://127.0.0.1:%d", proxy))
-	}
-	t.Setenv("NO_PROXY", "")
-	port := serve(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"object":"list","data":[]}`) })
-	got := detect.All(context.Background(), detect.Options{Probes: []detect.Probe{{Catalog: "ollama", Port: port}}, Timeout: 20 * time.Second})
-	if len(got) != 1 || len(asked) != 0 {
-		t.Errorf("found %v, proxy asked %d times", got, len(asked))
-	}
-}
