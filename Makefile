@@ -1,7 +1,7 @@
 # Homeport. On a fresh machine with Go, make and git: `make run`. With apt besides: `make test`.
 # The pinned toolchain is fetched by the go command itself, as a module.
 export GOTOOLCHAIN := go1.27.2
-export GOFLAGS := -buildvcs=false -mod=mod
+export GOFLAGS := -buildvcs=false
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
