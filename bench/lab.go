@@ -42,7 +42,7 @@ type proxy struct {
 }
 
 func (l *lab) start() error {
-	if err := exec.Command("taskset", "-pc", loadCore, strconv.Itoa(os.Getpid())).Run(); err != nil {
+	if err := exec.Command("taskset", "-apc", loadCore, strconv.Itoa(os.Getpid())).Run(); err != nil {
 		return fmt.Errorf("pin the load to core %s: %w", loadCore, err)
 	}
 	var err error

@@ -33,7 +33,7 @@ func (r *Registry) Target(providerID, baseURL, model, operatorPlace string) (Tar
 	if !ok {
 		return Target{}, true
 	}
-	t := Target{Matched: true, Source: p.Source, Mainland: e.Mainland, Region: e.Region}
+	t := Target{Matched: true, Source: p.Source, Region: e.Region}
 	switch e.Source {
 	case "":
 	case "unknown":
@@ -44,18 +44,31 @@ func (r *Registry) Target(providerID, baseURL, model, operatorPlace string) (Tar
 	if p.RemoteModel(model) {
 		return Target{Matched: true}, true
 	}
-	t.Places, t.PlaceKnown = e.places(operatorPlace)
+	if e.holdsFor(model) {
+		t.Mainland = e.Mainland
+		t.Places, t.PlaceKnown = e.places(operatorPlace)
+	}
 	t.Filing, t.FilingKnown = p.filingAt(e, model)
 	return t, true
 }
 
 // PlaceFor returns where an entry processes what is sent to baseURL (a URL or a host; empty: its first endpoint).
 // matched is false when the host is not one of the entry's: then facts must be declared. known is false when the
-// place is not documented, or not verified. For a server on loopback the place is the operator's: see
-// [Registry.Target].
+// place is not documented, not verified, or depends on what this question leaves out: the model (DashScope Beijing)
+// or the operator's own place (a server on loopback). [Registry.Target] asks for both.
 func (r *Registry) PlaceFor(providerID, baseURL string) (places []string, known, matched bool) {
 	t, _ := r.Target(providerID, baseURL, "", "")
 	return t.Places, t.PlaceKnown, t.Matched
+}
+
+// holdsFor reports whether the endpoint's place is stated for this model. Some vendors keep older models in one
+// country and schedule newer ones abroad from the same host.
+func (e *Endpoint) holdsFor(model string) bool {
+	if len(e.PlacesFor) == 0 {
+		return true
+	}
+	_, ok := bestGlob(e.PlacesFor, model)
+	return ok
 }
 
 // places are relied on only where verified: a place read from a host's name is not a known place.

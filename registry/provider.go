@@ -69,15 +69,16 @@ type ServesMainland struct {
 
 // Endpoint is a host and where what is sent to it is processed.
 type Endpoint struct {
-	Host     string   `yaml:"host" json:"host"` // exact, a pattern such as {resource}.openai.azure.com, or "loopback"
-	BaseURLs []string `yaml:"base_urls" json:"base_urls"`
-	Region   string   `yaml:"region" json:"region,omitempty"`
-	PlaceOf  string   `yaml:"place_of" json:"place_of,omitempty"` // "operator": where the operator is
-	Source   string   `yaml:"source" json:"source,omitempty"`     // overrides the entry's; "unknown" says that it is
-	Places   []string `yaml:"places" json:"places"`               // ISO 3166-1 codes; nil is unknown
-	Mainland *bool    `yaml:"mainland" json:"mainland"`           // in mainland China; nil is undocumented
-	Note     Text     `yaml:"note" json:"note"`
-	Verified bool     `yaml:"verified" json:"verified"` // false: shown, but not relied on as a known place
+	Host      string   `yaml:"host" json:"host"` // exact, a pattern such as {resource}.openai.azure.com, or "loopback"
+	BaseURLs  []string `yaml:"base_urls" json:"base_urls"`
+	Region    string   `yaml:"region" json:"region,omitempty"`
+	PlaceOf   string   `yaml:"place_of" json:"place_of,omitempty"`     // "operator": where the operator is
+	Source    string   `yaml:"source" json:"source,omitempty"`         // overrides the entry's; "unknown" says that it is
+	Places    []string `yaml:"places" json:"places"`                   // ISO 3166-1 codes; nil is unknown
+	PlacesFor []string `yaml:"places_for" json:"places_for,omitempty"` // globs: Places and Mainland hold for these models only; none: for all
+	Mainland  *bool    `yaml:"mainland" json:"mainland"`               // in mainland China; nil is undocumented
+	Note      Text     `yaml:"note" json:"note"`
+	Verified  bool     `yaml:"verified" json:"verified"` // false: shown, but not relied on as a known place
 }
 
 // DataUse says whether API data trains models: no, partial or unknown.

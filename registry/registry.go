@@ -88,6 +88,29 @@ func (r *Registry) Providers() []*Provider {
 // IDs returns the ids of all entries, sorted, without parsing any.
 func (r *Registry) IDs() []string { return slices.Clone(r.ids) }
 
+// ByEnv returns which entries use an environment variable: name to provider ids, sorted. It reads the one env line of
+// each file and parses nothing, so that finding keys at start stays cheap.
+func (r *Registry) ByEnv() map[string][]string {
+	out := map[string][]string{}
+	for _, id := range r.ids {
+		data, err := fs.ReadFile(r.fsys, "data/providers/"+id+".yaml")
+		if err != nil {
+			continue
+		}
+		_, line, ok := strings.Cut("\n"+string(data), "\nenv: [")
+		if !ok {
+			continue
+		}
+		line, _, _ = strings.Cut(line, "]")
+		for name := range strings.SplitSeq(line, ",") {
+			if name = strings.TrimSpace(name); name != "" {
+				out[name] = append(out[name], id)
+			}
+		}
+	}
+	return out
+}
+
 // Check parses every file and every reference between them. The error is the first found, with file and line.
 func (r *Registry) Check() error {
 	for _, id := range r.ids {
