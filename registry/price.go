@@ -6,24 +6,37 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
 )
 
 // Micro is a decimal number with six places, held as an integer: 1.25 is 1_250_000. Prices are micro-units of
 // currency per million tokens.
 type Micro int64
 
-// UnmarshalYAML reads a decimal number exactly: no float on the way.
-func (m *Micro) UnmarshalYAML(b []byte) error {
-	s := strings.TrimSpace(string(b))
-	whole, frac, _ := strings.Cut(s, ".")
+// ParseMicro reads a plain decimal number exactly: no sign, no exponent, six decimal places at most, no float on the
+// way.
+func ParseMicro(s string) (Micro, error) {
+	whole, frac, dot := strings.Cut(s, ".")
 	if len(frac) > 6 {
-		return fmt.Errorf("number %q has more than six decimal places", s)
+		return 0, fmt.Errorf("number %q has more than six decimal places", s)
 	}
 	n, err := strconv.ParseUint(whole+frac+strings.Repeat("0", 6-len(frac)), 10, 62)
-	if err != nil || whole == "" {
-		return fmt.Errorf("%q is not a plain decimal number", s)
+	if err != nil || whole == "" || dot && frac == "" {
+		return 0, fmt.Errorf("%q is not a plain decimal number", s)
 	}
-	*m = Micro(n)
+	return Micro(n), nil
+}
+
+// UnmarshalYAML reads the number as it is written in the file.
+func (m *Micro) UnmarshalYAML(node ast.Node) error {
+	tok := node.GetToken()
+	n, err := ParseMicro(tok.Value)
+	if err != nil {
+		return &yaml.SyntaxError{Message: err.Error(), Token: tok}
+	}
+	*m = n
 	return nil
 }
 
