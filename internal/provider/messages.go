@@ -1,0 +1,171 @@
+package provider
+
+import (
+	"fmt"
+
+	"homeport/internal/openai"
+)
+
+// messages adapts roles, content and order. Small changes are splices; where turns move, the array is written anew.
+func (a *adapter) messages() *openai.Error {
+	if a.hint == "" && !a.touchMessages {
+		return nil
+	}
+	if a.facts.Reasoning.Replay == "keep_thinking" {
+		a.keepThinking()
+	}
+	turns := make([]outMessage, 0, len(a.req.Messages))
+	calls := 0
+	seen := map[string]bool{}
+	once := func(param, action string) {
+		if !seen[param+action] {
+			seen[param+action] = true
+			a.report(param, action)
+		}
+	}
+	for i := range a.req.Messages {
+		m := &a.req.Messages[i]
+		p := openai.NewPatch(m.Span, m.Fields)
+		role := m.Role
+		if role == "developer" && a.facts.Roles["developer"] != "" {
+			role = a.facts.Roles["developer"]
+			p.Set("role", openai.Quote(nil, role))
+			once("messages.role.developer", "system")
+		}
+		if a.facts.Reasoning.Replay == "strip" {
+			if _, ok := m.Field("reasoning_content"); ok {
+				p.Drop("reasoning_content")
+				once("messages.reasoning_content", "dropped")
+			}
+		}
+		if a.facts.Functions == "tools" && a.legacyTurn(m, p, &calls) {
+			a.plan.LegacyFunctions = true
+			role = or(map[string]string{"function": "tool"}[role], role)
+			once("messages.function_call", "tool_calls")
+		}
+		flat, err := a.content(m, i)
+		if err != nil {
+			return err
+		}
+		if flat != nil {
+			p.Set("content", flat)
+			once("messages.content", "flattened")
+		}
+		turns = append(turns, outMessage{m: m, role: role, edits: p.Edits(nil)})
+	}
+	if changed, err := a.reorder(turns, once); changed || err != nil {
+		return err
+	}
+	for _, t := range turns {
+		a.msgs = append(a.msgs, t.edits...)
+	}
+	if a.hint != "" {
+		a.sayFirst()
+	}
+	return nil
+}
+
+// outMessage is one message on its way out.
+type outMessage struct {
+	m     *openai.Message
+	role  string
+	edits []openai.Edit
+}
+
+// content refuses what the target cannot take and returns the flattened content where parts are not known, else nil.
+func (a *adapter) content(m *openai.Message, i int) ([]byte, *openai.Error) {
+	f, ok := m.Field("content")
+	raw := a.req.Raw
+	if !ok || raw[f.Value.Start] != '[' {
+		return nil, nil
+	}
+	flatten := a.facts.Content.Parts == "flatten"
+	if !flatten && a.endpoints.Vision != No && a.facts.Content.Images == "" {
+		return nil, nil
+	}
+	var flat string
+	for k, part := range openai.Elements(raw, f.Value) {
+		members := openai.Members(raw, part)
+		var kind string
+		var image, words openai.Span
+		for _, x := range members {
+			switch x.Name {
+			case "type":
+				kind = openai.Str(raw, x.Value)
+			case "image_url":
+				image = x.Value
+			case "text":
+				words = x.Value
+			}
+		}
+		at := func() string { return fmt.Sprintf("messages[%d].content[%d]", i, k) }
+		if flatten && kind != "text" {
+			return nil, refuse(at(), "unsupported_value", "This target takes text only.", "此目标只接受文本内容。")
+		}
+		if flat != "" {
+			flat += "\n"
+		}
+		flat += openai.Str(raw, words)
+		if kind != "image_url" && kind != "image" {
+			continue
+		}
+		if a.endpoints.Vision == No {
+			return nil, refuse(at(), "unsupported_value", "This model takes no images.", "该模型不接受图片输入。")
+		}
+		if a.facts.Content.Images == "data" && isHTTP(imageURL(raw, image)) {
+			return nil, refuse(at(), "unsupported_value", "This target takes images as data: URLs only, it fetches none.", "此目标只接受 data: 形式的图片，不会抓取网址。")
+		}
+	}
+	if !flatten {
+		return nil, nil
+	}
+	return openai.Quote(nil, flat), nil
+}
+
+// imageURL is the URL of an image part: {"url":…} or a plain string.
+func imageURL(raw []byte, span openai.Span) string {
+	if span.Len() == 0 {
+		return ""
+	}
+	if raw[span.Start] == '"' {
+		return openai.Str(raw, span)
+	}
+	u, _ := openai.Member(raw, span, "url")
+	return openai.Str(raw, u)
+}
+
+// sayFirst puts the hint into the system message that opens the conversation, or adds one.
+func (a *adapter) sayFirst() {
+	raw := a.req.Raw
+	first := &a.req.Messages[0]
+	if f, ok := first.Field("content"); ok && (first.Role == "system" || first.Role == "developer") {
+		if e, ok := appendText(raw, f.Value, a.hint); ok {
+			a.msgs = append(a.msgs, e)
+			return
+		}
+	}
+	at := first.Start
+	a.msgs = append(a.msgs, openai.Edit{Span: openai.Span{Start: at, End: at}, New: append(systemMessage(a.hint), ',')})
+}
+
+func systemMessage(s string) []byte {
+	return append(openai.Quote([]byte(`{"role":"system","content":`), s), '}')
+}
+
+// appendText is the edit that adds s as a paragraph at the end of a content value: a string or an array of parts.
+func appendText(raw []byte, content openai.Span, s string) (openai.Edit, bool) {
+	end := openai.Span{Start: content.End - 1, End: content.End - 1}
+	switch raw[content.Start] {
+	case '"':
+		q := openai.Quote(nil, "\n\n"+s)
+		return openai.Edit{Span: end, New: q[1 : len(q)-1]}, true
+	case '[':
+		var b []byte
+		if len(openai.Elements(raw, content)) > 0 {
+			b = append(b, ',')
+		}
+		b = append(openai.Quote(append(b, `{"type":"text","text":`...), s), '}')
+		return openai.Edit{Span: end, New: b}, true
+	}
+	return openai.Edit{}, false
+}

@@ -1,0 +1,168 @@
+package provider
+
+import (
+	"homeport/internal/openai"
+)
+
+// reorder repairs the order of turns where the provider documents one, and folds the system's words into the first user
+// turn where it has no system role. It reports whether the messages were written anew.
+func (a *adapter) reorder(turns []outMessage, once func(param, action string)) (bool, *openai.Error) {
+	fold := a.facts.Roles["system"] == "user"
+	if !fold && a.facts.Order == "" {
+		return false, nil
+	}
+	raw := a.req.Raw
+	if a.facts.Order == "system_first" {
+		last := turns[len(turns)-1]
+		if last.role == "assistant" || last.role == "system" {
+			if f, ok := last.m.Field("partial"); !ok || string(f.Value.Of(raw)) != "true" {
+				return false, refuse("messages", "unsupported_value", "This target wants the last message from the user or a tool.", "此目标要求最后一条消息来自用户或工具。")
+			}
+		}
+		if a.inOrder(turns) {
+			return false, nil
+		}
+	}
+	system, hasSystem := "", false
+	var rest []outMessage
+	for _, t := range turns {
+		if t.role != "system" {
+			rest = append(rest, t)
+			continue
+		}
+		s, ok := a.words(t.m)
+		if !ok {
+			return false, refuse("messages", "unsupported_value", "This target takes system messages of text only.", "此目标的系统消息只接受文本。")
+		}
+		if system != "" && s != "" {
+			system += "\n\n"
+		}
+		system, hasSystem = system+s, true
+	}
+	if fold && !hasSystem && a.hint == "" {
+		return false, nil
+	}
+	if a.hint != "" {
+		if system != "" {
+			system += "\n\n"
+		}
+		system += a.hint
+		hasSystem = true
+	}
+	bodies := make([][]byte, 0, len(rest)+1)
+	if hasSystem && !fold {
+		bodies = append(bodies, systemMessage(system))
+	}
+	for i := 0; i < len(rest); i++ {
+		t := rest[i]
+		body := within(raw, t.m.Span, t.edits)
+		if a.facts.Order == "system_first" && t.role == "user" {
+			said, ok := a.words(t.m)
+			first := i
+			for ok && i+1 < len(rest) && rest[i+1].role == "user" {
+				more, text := a.words(rest[i+1].m)
+				if !text {
+					break // parts other than text stay apart
+				}
+				said += "\n\n" + more
+				i++
+			}
+			if i > first {
+				body = append(openai.Quote([]byte(`{"role":"user","content":`), said), '}')
+			}
+		}
+		if fold && t.role == "user" && system != "" {
+			folded, ok := foldInto(raw, t, system)
+			if !ok {
+				return false, refuse("messages", "unsupported_value", "This target has no system role, and the first user message is not text.", "此目标没有系统角色，且首条用户消息不是文本。")
+			}
+			body, system = folded, ""
+		}
+		bodies = append(bodies, body)
+	}
+	if fold && system != "" {
+		body := append(openai.Quote([]byte(`{"role":"user","content":`), system), '}')
+		bodies = append([][]byte{body}, bodies...)
+	}
+	b := []byte{'['}
+	for i, body := range bodies {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, body...)
+	}
+	a.p.Set("messages", append(b, ']'))
+	if fold {
+		once("messages.role.system", "folded")
+	} else {
+		once("messages", "merged")
+	}
+	return true, nil
+}
+
+// inOrder: at most one system message, first, and no two user turns in a row.
+func (a *adapter) inOrder(turns []outMessage) bool {
+	for i, t := range turns {
+		if i > 0 && (t.role == "system" || t.role == "user" && turns[i-1].role == "user") {
+			return false
+		}
+	}
+	return true
+}
+
+// words is the text of a message whose content is a string or text parts only.
+func (a *adapter) words(m *openai.Message) (string, bool) {
+	raw := a.req.Raw
+	f, ok := m.Field("content")
+	if !ok {
+		return "", true
+	}
+	switch raw[f.Value.Start] {
+	case '"':
+		return openai.Str(raw, f.Value), true
+	case '[':
+		s := ""
+		for _, part := range openai.Elements(raw, f.Value) {
+			kind, _ := openai.Member(raw, part, "type")
+			words, ok := openai.Member(raw, part, "text")
+			if !ok || openai.Str(raw, kind) != "text" {
+				return "", false
+			}
+			if s != "" {
+				s += "\n"
+			}
+			s += openai.Str(raw, words)
+		}
+		return s, true
+	}
+	return "", string(f.Value.Of(raw)) == "null"
+}
+
+// foldInto puts the system's words before a user's own.
+func foldInto(raw []byte, t outMessage, system string) ([]byte, bool) {
+	f, ok := t.m.Field("content")
+	if !ok {
+		return nil, false
+	}
+	var e openai.Edit
+	at := openai.Span{Start: f.Value.Start + 1, End: f.Value.Start + 1}
+	switch raw[f.Value.Start] {
+	case '"':
+		q := openai.Quote(nil, system+"\n\n")
+		e = openai.Edit{Span: at, New: q[1 : len(q)-1]}
+	case '[':
+		b := append(openai.Quote([]byte(`{"type":"text","text":`), system), '}')
+		if len(openai.Elements(raw, f.Value)) > 0 {
+			b = append(b, ',')
+		}
+		e = openai.Edit{Span: at, New: b}
+	default:
+		return nil, false
+	}
+	for _, x := range t.edits {
+		if x.Start <= at.Start && at.Start < x.End {
+			return nil, false // the content is rewritten already
+		}
+	}
+	return within(raw, t.m.Span, append(t.edits, e)), true
+}
