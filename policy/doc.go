@@ -1,0 +1,28 @@
+// Package policy judges a use, or one request, by dated law: typed facts in, a decision with reasons out.
+//
+// Start at [Load], which builds an [Engine] from the embedded rule packs; make facts with [Schema.New]
+// (assumed values filled in) or [Schema.FromMap] (nested maps as in YAML); call [Engine.Decide]. The gateway
+// keeps one [Base] per app and target, changes only what was measured in the request, and asks a [Memory].
+//
+// What always holds:
+//
+//   - Pure: no network, no clock, no disk but the embedded files. The day of judgement is the fact `date`.
+//   - Law is data: packs/<jurisdiction>/*.yaml hold decision tables after DMN (Decision Model and Notation);
+//     each row has a condition in CEL (Common Expression Language), an outcome, what to do, citations with
+//     their basis, validity, and cases that fire and that do not.
+//   - A fact that is not known is CEL unknown, never a zero value. A row that comes out unknown names the facts
+//     it lacks, contributes its outcome, and evaluation goes on; the strictest outcome met wins.
+//   - A misspelt fact, a literal outside a fact's values, a dangling citation, a row without a firing and a
+//     non-firing case are load errors with file, line and column.
+//   - What cannot be decided is refused: an expression that fails blocks.
+//
+// Why flat CEL variables ("service.audience" is one variable, not a field of one): the mask of a missing fact is
+// then one AttributePattern per fact, a base vector is an array indexed by fact, and a type error shows the fact's
+// own name. A native struct would need one mask per field path as well, and could not tell "unset" from zero.
+//
+// Why the memory looks as it does: a request's facts are those of its app and target, fixed when the configuration
+// is loaded, plus a few measured ones. So the key is the base's number, the day, the profile and the overriding
+// facts; counts enter only as the interval between the thresholds that the tables themselves compare with, which
+// are read out of the compiled conditions. The key is exact, not a hash: two vectors that could be judged differently
+// never share an entry. The value is a shared, immutable *Decision that names rules and never holds a fact's value.
+package policy

@@ -1,0 +1,297 @@
+package policy
+
+import (
+	"crypto/sha256"
+	"embed"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+)
+
+//go:embed facts.yaml packs
+var embedded embed.FS
+
+// Basis says what a citation or a row rests on.
+type Basis string
+
+// TextRead: the official text was read. Established: long-standing text, not re-read. Practice: practice or
+// commentary, no text found.
+const (
+	TextRead    Basis = "text"
+	Established Basis = "established"
+	Practice    Basis = "practice"
+)
+
+func (b Basis) valid() bool { return b == TextRead || b == Established || b == Practice }
+
+// Cite is one citation.
+type Cite struct {
+	ID    string `json:"id"`
+	Art   string `json:"art,omitempty"`
+	Basis Basis  `json:"basis"`
+	Title Text   `json:"title"`
+	URL   string `json:"url,omitempty"`
+}
+
+// String gives the citation as scenario files write it: "cn-pipl-2021 38".
+func (c Cite) String() string {
+	if c.Art == "" {
+		return c.ID
+	}
+	return c.ID + " " + c.Art
+}
+
+// ZH gives 《title》第N条, with the basis in words where it is not text that was read.
+func (c Cite) ZH() string {
+	s := "《" + c.Title.ZH + "》"
+	if numbered(c.Art) {
+		s += "第" + c.Art + "条"
+	}
+	switch c.Basis {
+	case Established:
+		s += "（未重新核对原文）"
+	case Practice:
+		s += "（实务做法，未见条文）"
+	}
+	return s
+}
+
+// EN gives the title and article in English, with the basis in words where it is not text that was read.
+func (c Cite) EN() string {
+	s := c.Title.EN
+	if numbered(c.Art) {
+		s += ", art. " + c.Art
+	}
+	switch c.Basis {
+	case Established:
+		s += " (not re-read)"
+	case Practice:
+		s += " (practice, no text found)"
+	}
+	return s
+}
+
+func numbered(art string) bool { return art != "" && art[0] >= '0' && art[0] <= '9' }
+
+// Rule describes one row of a table. Several rows may carry one rule: "M7.P" and "M7.I" are rows of rule M7.
+type Rule struct {
+	Table   string `json:"table"`
+	Row     string `json:"row"`
+	Rule    string `json:"rule"`
+	When    string `json:"when"`
+	Outcome string `json:"outcome"`
+	Duty    string `json:"duty,omitempty"` // the duty's name, where the row carries one
+	Do      Text   `json:"do"`
+	Cites   []Cite `json:"cites"`
+	Basis   Basis  `json:"basis"`
+	From    string `json:"from,omitempty"`
+	Until   string `json:"until,omitempty"`
+}
+
+type tableYAML struct {
+	Table    string             `yaml:"table"`
+	Title    Text               `yaml:"title"`
+	Hit      string             `yaml:"hit"`
+	Total    bool               `yaml:"total"`
+	Outcomes []string           `yaml:"outcomes"`
+	Rows     []located[rowYAML] `yaml:"rows"`
+}
+
+type rowYAML struct {
+	ID      string            `yaml:"id"`
+	When    located[string]   `yaml:"when"`
+	Outcome string            `yaml:"outcome"`
+	Duty    string            `yaml:"duty"`
+	Do      Text              `yaml:"do"`
+	Cites   []located[string] `yaml:"cites"`
+	Basis   string            `yaml:"basis"`
+	From    string            `yaml:"from"`
+	Until   string            `yaml:"until"`
+	Cases   []caseYAML        `yaml:"cases"`
+}
+
+type caseYAML struct {
+	Fires *bool          `yaml:"fires"`
+	Facts map[string]any `yaml:"facts"`
+}
+
+type termsYAML struct {
+	Sets    map[string][]string    `yaml:"sets"`
+	Derived []located[derivedYAML] `yaml:"derived"`
+}
+
+type derivedYAML struct {
+	ID   string          `yaml:"id"`
+	When located[string] `yaml:"when"`
+	Why  Text            `yaml:"why"`
+}
+
+type profilesYAML struct {
+	Profiles []string               `yaml:"profiles"`
+	Verdicts []located[verdictYAML] `yaml:"verdicts"`
+}
+
+type verdictYAML struct {
+	Table    string          `yaml:"table"`
+	Rules    []string        `yaml:"rules"`
+	Outcomes []string        `yaml:"outcomes"`
+	When     located[string] `yaml:"when"`
+	Strict   string          `yaml:"strict"`
+	Counsel  string          `yaml:"counsel"`
+}
+
+type instrumentYAML struct {
+	ID   string            `yaml:"id"`
+	ZH   string            `yaml:"zh"`
+	EN   string            `yaml:"en"`
+	URL  string            `yaml:"url"`
+	Arts map[string]string `yaml:"arts"`
+}
+
+// Load builds the engine from the embedded packs. Cost: about ten to forty milliseconds, once per process.
+func Load() (*Engine, error) {
+	return LoadFS(embedded)
+}
+
+// LoadFS builds an engine from a file system of the embedded packs' form: facts.yaml, and packs/*/*.yaml with
+// terms.yaml (sets and derived facts), profiles.yaml, instruments.yaml; every other file is one table. Errors name
+// file, line and column.
+func LoadFS(fsys fs.FS) (*Engine, error) {
+	files, err := fs.Glob(fsys, "packs/*/*.yaml")
+	if err != nil || len(files) == 0 {
+		return nil, fmt.Errorf("load packs: no packs/*/*.yaml found")
+	}
+	slices.Sort(files)
+	digest := sha256.New()
+	read := func(name string) ([]byte, error) {
+		raw, err := fs.ReadFile(fsys, name)
+		if err != nil {
+			return nil, fmt.Errorf("load packs: %w", err)
+		}
+		// Length-prefixed, so that no two sets of files can give the same stream.
+		fmt.Fprintf(digest, "%s\x00%d\x00", name, len(raw))
+		digest.Write(raw)
+		return raw, nil
+	}
+	raw, err := read("facts.yaml")
+	if err != nil {
+		return nil, err
+	}
+	schema, err := parseSchema("facts.yaml", raw)
+	if err != nil {
+		return nil, err
+	}
+	l := &loader{schema: schema, instruments: map[string]instrumentYAML{}, sets: map[string][]string{}}
+	for _, name := range files {
+		raw, err := read(name)
+		if err != nil {
+			return nil, err
+		}
+		if err := l.file(name, raw); err != nil {
+			return nil, err
+		}
+	}
+	e, err := l.build()
+	if err != nil {
+		return nil, err
+	}
+	digest.Sum(e.digest[:0])
+	return e, nil
+}
+
+// loader collects the files before anything is compiled: tables may use sets and derived facts of any file.
+type loader struct {
+	schema      *Schema
+	instruments map[string]instrumentYAML
+	sets        map[string][]string
+	derived     []inFile[derivedYAML]
+	verdicts    []inFile[verdictYAML]
+	tables      []inFile[tableYAML]
+}
+
+type inFile[T any] struct {
+	file string
+	located[T]
+}
+
+func (l *loader) file(name string, raw []byte) error {
+	switch path.Base(name) {
+	case "terms.yaml":
+		var t termsYAML
+		if err := decodeYAML(name, raw, &t); err != nil {
+			return err
+		}
+		for id, members := range t.Sets {
+			if _, dup := l.sets[id]; dup || len(members) == 0 {
+				return fmt.Errorf("%s: set %q is empty or declared twice", name, id)
+			}
+			l.sets[id] = members
+		}
+		for _, d := range t.Derived {
+			l.derived = append(l.derived, inFile[derivedYAML]{name, d})
+		}
+	case "profiles.yaml":
+		var p profilesYAML
+		if err := decodeYAML(name, raw, &p); err != nil {
+			return err
+		}
+		for _, v := range p.Verdicts {
+			l.verdicts = append(l.verdicts, inFile[verdictYAML]{name, v})
+		}
+	case "instruments.yaml":
+		var d struct {
+			Instruments []located[instrumentYAML] `yaml:"instruments"`
+		}
+		if err := decodeYAML(name, raw, &d); err != nil {
+			return err
+		}
+		for _, i := range d.Instruments {
+			if _, dup := l.instruments[i.V.ID]; dup || i.V.ID == "" || i.V.ZH == "" || i.V.EN == "" {
+				return fmt.Errorf("%s:%d:%d: instrument %q is declared twice or lacks a title", name, i.Line, i.Col, i.V.ID)
+			}
+			for art, b := range i.V.Arts {
+				if !Basis(b).valid() {
+					return fmt.Errorf("%s:%d:%d: instrument %q: article %s: unknown basis %q", name, i.Line, i.Col, i.V.ID, art, b)
+				}
+			}
+			l.instruments[i.V.ID] = i.V
+		}
+	default:
+		var t tableYAML
+		if err := decodeYAML(name, raw, &t); err != nil {
+			return err
+		}
+		l.tables = append(l.tables, inFile[tableYAML]{name, located[tableYAML]{V: t, Line: 1, Col: 1}})
+	}
+	return nil
+}
+
+// cite resolves "id", "id art" or "id art basis" against the instruments.
+func (l *loader) cite(s string) (Cite, error) {
+	parts := strings.Fields(s)
+	if len(parts) == 0 || len(parts) > 3 {
+		return Cite{}, fmt.Errorf("citation %q: want an instrument id, an article and perhaps a basis", s)
+	}
+	in, ok := l.instruments[parts[0]]
+	if !ok {
+		return Cite{}, fmt.Errorf("citation %q: no instrument %q", s, parts[0])
+	}
+	c := Cite{ID: in.ID, Title: Text{in.ZH, in.EN}, URL: in.URL}
+	if len(parts) == 1 {
+		return Cite{}, fmt.Errorf("citation %q: the article is missing", s)
+	}
+	b, ok := in.Arts[parts[1]]
+	if !ok {
+		return Cite{}, fmt.Errorf("citation %q: instrument %s has no article %q in this data", s, in.ID, parts[1])
+	}
+	c.Art, c.Basis = parts[1], Basis(b)
+	if len(parts) == 3 {
+		c.Basis = Basis(parts[2])
+	}
+	if !c.Basis.valid() {
+		return Cite{}, fmt.Errorf("citation %q: unknown basis %q", s, c.Basis)
+	}
+	return c, nil
+}
