@@ -62,6 +62,9 @@ type TLS struct {
 	Key  string `yaml:"key" required:"true" zh:"私钥 PEM 文件" en:"PEM file with the private key"`
 }
 
+// Custom is the catalog id of anything OpenAI-compatible: it has no hosts and no facts of its own.
+const Custom = "custom"
+
 // Provider is one configured instance of a catalog entry.
 type Provider struct {
 	ID          string            `yaml:"id" required:"true" zh:"本文件内的名称，不含斜杠" en:"Name within this file, without a slash"`

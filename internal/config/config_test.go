@@ -45,7 +45,7 @@ var exampleEnv = map[string]string{"DASHSCOPE_API_KEY": "canary-dashscope", "AZU
 	"LAB_KEY": "canary-lab", "SUPPORT_BOT_KEY": "canary-support-bot-0123456789"}
 
 var catalogHosts = map[string][]string{"dashscope": {"dashscope.aliyuncs.com"}, "azure-openai": {"{resource}.openai.azure.com", "{resource}.services.ai.azure.com"},
-	"deepseek": {"api.deepseek.com"}, "custom": nil, "practice": nil, "ollama": {"127.0.0.1", "localhost"}}
+	"deepseek": {"api.deepseek.com"}, "practice": {"loopback"}, "ollama": {"loopback"}, "openai": {"api.openai.com"}}
 
 var factNames = []string{"operator.place", "operator.cii", "operator.sector", "model.source", "model.place", "model.filed", "model.filing_no", "service.audience",
 	"service.opinion", "service.outputs", "done.registration", "done.algo_filing", "data.origin", "route.proxy", "logs.place", "readers_abroad"}
@@ -57,6 +57,7 @@ func options(env map[string]string) config.Options {
 		CatalogIDs: func() []string {
 			return []string{"dashscope", "azure-openai", "deepseek", "custom", "practice", "ollama"}
 		},
+		Routable:     func(id string) bool { return id != "openai" },
 		CatalogHosts: func(id string) []string { return catalogHosts[id] },
 		CheckFact: func(name string, v any) error {
 			for _, n := range factNames {

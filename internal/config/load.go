@@ -25,13 +25,14 @@ const (
 
 // Options are what Load needs of the world. Every function may be nil: then what it would check is not checked.
 type Options struct {
-	Getenv       func(string) string                // value of a variable, "" when unset
-	KnownCatalog func(id string) bool               // is there such a catalog entry
-	CatalogIDs   func() []string                    // for hints
-	CatalogHosts func(id string) []string           // the entry's hosts; {label} or * stands for one label
-	CheckFact    func(name string, value any) error // policy's schema; value as in Fact.Value
-	PriceKnown   func(catalog, model string) bool   // does the model have a price in CNY
-	FileReadable func(path string) error            // are certificate and key files there
+	Getenv       func(string) string                  // value of a variable, "" when unset
+	KnownCatalog func(id string) bool                 // is there such a catalog entry
+	CatalogIDs   func() []string                      // for hints
+	CatalogHosts func(id string) []string             // the entry's hosts; {label} or * stands for one label
+	CheckFact    func(name string, value any) error   // policy's schema; value as in Fact.Value
+	Routable     func(id string) bool                 // may requests go there at all (reference entries: no)
+	PriceKnown   func(p *Provider, model string) bool // does the model have a price in CNY
+	FileReadable func(path string) error              // are certificate and key files there
 }
 
 // ReadFile reads a configuration file, bounded. A missing file is an error that satisfies errors.Is(err, fs.ErrNotExist).

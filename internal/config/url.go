@@ -118,8 +118,12 @@ func parseProxy(raw string) (string, Text) {
 	return u.Scheme + "://" + net.JoinHostPort(host, u.Port()), Text{}
 }
 
-// hostMatches compares a host with a catalog pattern: exact, or one label for a label that is * or {name}.
+// hostMatches compares a host with a catalog pattern: exact, "loopback", or one label for a label that is * or {name}.
 func hostMatches(pattern, host string) bool {
+	if pattern == "loopback" {
+		a, err := netip.ParseAddr(host)
+		return host == "localhost" || (err == nil && a.IsLoopback())
+	}
 	if h, _, err := net.SplitHostPort(pattern); err == nil {
 		pattern = h
 	}

@@ -98,7 +98,7 @@ func (v *validator) providers() map[string]*Provider {
 
 func (v *validator) provider(p *Provider, path string) {
 	known := true
-	if p.Catalog != "" && v.o.KnownCatalog != nil && !v.o.KnownCatalog(p.Catalog) {
+	if p.Catalog != "" && p.Catalog != Custom && v.o.KnownCatalog != nil && !v.o.KnownCatalog(p.Catalog) {
 		known = false
 		var list []string
 		if v.o.CatalogIDs != nil {
@@ -110,8 +110,13 @@ func (v *validator) provider(p *Provider, path string) {
 		}
 		v.fail(v.at(path+".catalog"), "目录中没有此条目", "no such catalog entry", hint)
 	}
+	if known && p.Catalog != "" && p.Catalog != Custom && v.o.Routable != nil && !v.o.Routable(p.Catalog) {
+		v.fail(v.at(path+".catalog"), "此目录条目仅供参考，Homeport 不向其发送请求", "this catalog entry is for reference: Homeport sends no requests there",
+			Text{"homeport catalog providers 列出可用者", "homeport catalog providers lists what can be used"})
+		known = false
+	}
 	var hosts []string
-	if known && v.o.CatalogHosts != nil {
+	if known && p.Catalog != Custom && v.o.CatalogHosts != nil {
 		hosts = v.o.CatalogHosts(p.Catalog)
 	}
 	v.baseURL(p, path, hosts, known)
@@ -161,7 +166,7 @@ func (v *validator) baseURL(p *Provider, path string, hosts []string, known bool
 		for _, h := range hosts {
 			fixed = fixed || !strings.ContainsAny(h, "{*")
 		}
-		if p.Catalog == "custom" || (known && v.o.CatalogHosts != nil && p.Catalog != "practice" && !fixed) {
+		if p.Catalog == Custom || (known && p.Catalog != "" && v.o.CatalogHosts != nil && !fixed) {
 			v.fail(v.at(path+".catalog"), "此目录条目需要 base_url", "this catalog entry needs a base_url", Text{"写出接口根地址", "write the root of the API"})
 		}
 		return
@@ -180,7 +185,7 @@ func (v *validator) baseURL(p *Provider, path string, hosts []string, known bool
 	if p.Key.IsSet() && strings.HasPrefix(norm, "http://") && !localHost(host) {
 		v.add(Warning, at, Text{"以明文 http 发送供应商密钥", "the provider's key is sent over plain http"}, Text{"改用 https", "use https"})
 	}
-	if p.Catalog != "custom" && v.o.CatalogHosts == nil {
+	if p.Catalog != Custom && v.o.CatalogHosts == nil {
 		return
 	}
 	for _, h := range hosts {
@@ -358,7 +363,7 @@ func (v *validator) prices() {
 			}
 			for _, t := range r.To {
 				p, ok := v.cfg.Provider(t.Provider)
-				if ok && !v.o.PriceKnown(p.Catalog, t.Model) {
+				if ok && !v.o.PriceKnown(p, t.Model) {
 					v.fail(v.at(fmt.Sprintf("apps[%d].limits.cny_per_month", i)), fmt.Sprintf("目标 %s 的价格未知，金额限制无法执行", t), fmt.Sprintf("the price of target %s is unknown, so a limit in yuan cannot hold", t),
 						Text{"从路由中去掉此目标，或改用 tokens_per_day", "take the target out of the routes, or use tokens_per_day"})
 				}

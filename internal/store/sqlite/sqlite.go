@@ -51,6 +51,19 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	return s, nil
 }
 
+// OpenReader opens an existing database for reading only, beside a server that may be writing it. An error that satisfies
+// errors.Is(err, fs.ErrNotExist) says that there is none yet. Methods that write fail.
+func OpenReader(path string) (*Store, error) {
+	if _, err := os.Stat(path); err != nil {
+		return nil, fmt.Errorf("open state: %w", err)
+	}
+	db, err := open(path, "ro", "deferred", 2)
+	if err != nil {
+		return nil, err
+	}
+	return &Store{read: db, write: db}, nil
+}
+
 // open makes a pool; txlock says how its transactions begin.
 func open(path, mode, txlock string, conns int) (*sql.DB, error) {
 	abs, err := filepath.Abs(path)
@@ -61,7 +74,10 @@ func open(path, mode, txlock string, conns int) (*sql.DB, error) {
 	if !strings.HasPrefix(abs, "/") {
 		abs = "/" + abs // C:/… on Windows
 	}
-	q := url.Values{"mode": {mode}, "_txlock": {txlock}, "_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "trusted_schema(OFF)"}}
+	q := url.Values{"mode": {mode}, "_txlock": {txlock}, "_pragma": {"busy_timeout(5000)", "synchronous(FULL)", "foreign_keys(ON)", "trusted_schema(OFF)"}}
+	if mode != "ro" {
+		q.Add("_pragma", "journal_mode(WAL)")
+	}
 	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: abs, RawQuery: q.Encode()}).String())
 	if err != nil {
 		return nil, fmt.Errorf("open state: %w", err)
@@ -74,8 +90,8 @@ func open(path, mode, txlock string, conns int) (*sql.DB, error) {
 // Close closes both pools.
 func (s *Store) Close() error {
 	var errs []error
-	for _, db := range []*sql.DB{s.read, s.write} {
-		if db != nil {
+	for i, db := range []*sql.DB{s.read, s.write} {
+		if db != nil && (i == 0 || db != s.read) {
 			errs = append(errs, db.Close())
 		}
 	}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"text/tabwriter"
+	"time"
+
+	"homeport/internal/config"
+	"homeport/internal/control"
+	"homeport/internal/store/sqlite"
+)
+
+// keyCmd manages application keys.
+type keyCmd struct {
+	Create keyCreateCmd `cmd:"" help:"Make a key for an app; shown once. 为应用生成密钥，只显示一次。"`
+	List   keyListCmd   `cmd:"" help:"List keys. 列出密钥。"`
+	Revoke keyRevokeCmd `cmd:"" help:"Revoke a key, at once. 立即吊销密钥。"`
+}
+
+type keyCreateCmd struct {
+	App  string `arg:"" help:"App of the configuration. 配置中的应用。"`
+	Name string `help:"What the key is for. 用途。"`
+	JSON bool   `name:"json" help:"One JSON object. 以 JSON 输出。"`
+}
+
+type keyListCmd struct {
+	JSON bool `name:"json" help:"One JSON object. 以 JSON 输出。"`
+}
+
+type keyRevokeCmd struct {
+	ID   string `arg:"" help:"Id of the key, see key list. 密钥编号。"`
+	JSON bool   `name:"json" help:"One JSON object. 以 JSON 输出。"`
+}
+
+// Run makes a key and prints it, this once.
+func (c keyCreateCmd) Run(e *env) error {
+	var made control.NewKey
+	err := changeState(e, control.KeyCreate, control.CreateArgs{App: c.App, Name: c.Name}, &made)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return writeJSON(e.stdout, struct {
+			Schema string `json:"schema"`
+			control.NewKey
+		}{"homeport.key.created.v1", made})
+	}
+	fmt.Fprintln(e.stdout, made.Key)
+	_, err = fmt.Fprintf(e.stderr, e.say("应用 %s 的密钥，编号 %s。只显示这一次，请立即保存。\n", "Key of app %s, id %s. It is shown this once: keep it now.\n"), made.App, made.ID)
+	return err
+}
+
+// Run revokes a key; a running server refuses it from now on.
+func (c keyRevokeCmd) Run(e *env) error {
+	var info control.KeyInfo
+	if err := changeState(e, control.KeyRevoke, control.RevokeArgs{ID: c.ID}, &info); err != nil {
+		return err
+	}
+	if c.JSON {
+		return writeJSON(e.stdout, struct {
+			Schema string `json:"schema"`
+			control.KeyInfo
+		}{"homeport.key.revoked.v1", info})
+	}
+	_, err := fmt.Fprintf(e.stdout, e.say("已吊销 %s（应用 %s，末四位 %s）\n", "revoked %s (app %s, last four %s)\n"), info.ID, info.App, info.Last4)
+	return err
+}
+
+// Run lists keys. It reads the state beside a running server and never takes the lock.
+func (c keyListCmd) Run(e *env) error {
+	cfg, err := needConfig(e, e.stderr)
+	if err != nil {
+		return err
+	}
+	keys, err := listKeys(e.ctx, cfg)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return writeJSON(e.stdout, struct {
+			Schema string            `json:"schema"`
+			Keys   []control.KeyInfo `json:"keys"`
+		}{"homeport.key.list.v1", keys})
+	}
+	w := tabwriter.NewWriter(e.stdout, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, e.say("编号\t应用\t末四位\t创建于\t状态\t用途", "ID\tAPP\tLAST4\tCREATED\tSTATE\tNAME"))
+	for _, k := range keys {
+		state := e.say("有效", "good")
+		if k.Revoked != nil {
+			state = e.say("已吊销 ", "revoked ") + k.Revoked.Format(time.DateOnly)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.App, k.Last4, k.Created.Format(time.DateOnly), state, k.Name)
+	}
+	return w.Flush()
+}
+
+func listKeys(ctx context.Context, cfg *config.Config) ([]control.KeyInfo, error) {
+	store, err := sqlite.OpenReader(statePath(cfg))
+	if errors.Is(err, fs.ErrNotExist) {
+		return []control.KeyInfo{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer store.Close()
+	return (&control.Keys{Store: store, Now: time.Now}).List(ctx)
+}
+
+// statePath is the primary state's file.
+func statePath(cfg *config.Config) string { return filepath.Join(cfg.Data, "state.db") }
+
+// appIDs are the apps of a configuration.
+func appIDs(cfg *config.Config) []string {
+	out := make([]string, 0, len(cfg.Apps))
+	for i := range cfg.Apps {
+		out = append(out, cfg.Apps[i].ID)
+	}
+	return out
+}
+
+// changeState carries out a verb in the running server, or here, under the lock, when none runs.
+func changeState(e *env, verb string, args, out any) error {
+	cfg, err := needConfig(e, e.stderr)
+	if err != nil {
+		return err
+	}
+	err = control.Do(e.ctx, cfg.Data, verb, args, out, func(ctx context.Context) (control.Handler, func() error, error) {
+		store, err := sqlite.Open(ctx, statePath(cfg))
+		if err != nil {
+			return nil, nil, err
+		}
+		keys := &control.Keys{Store: store, Apps: func() []string { return appIDs(cfg) }, Now: time.Now}
+		return keys.Verbs(), store.Close, nil
+	})
+	var refused *control.Error
+	switch {
+	case errors.As(err, &refused):
+		code := exitFinding
+		if refused.Code == "failed" {
+			code = exitFault
+		}
+		return &exitError{code: code, err: errors.New(e.say(refused.Zh, refused.En))}
+	case errors.Is(err, control.ErrLocked):
+		return &exitError{code: exitFault, err: err, hint: e.say("另一进程占用数据目录却不应答；稍候重试，或停止它", "another process holds the data folder and does not answer; try again, or stop it")}
+	}
+	return err
+}
