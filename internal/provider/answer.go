@@ -1,0 +1,286 @@
+package provider
+
+import (
+	"bytes"
+	"slices"
+
+	"homeport/internal/openai"
+)
+
+// Answer follows one upstream answer and decides what reaches the client: it normalises what the provider does
+// differently, finds failures that come after a 200, keeps the usage figure and counts what was relayed.
+// One Answer serves one attempt and one goroutine.
+//
+// For a stream, hand each event to [Answer.Event] and, when it ends for whatever reason, call [Answer.Finish] once.
+// For a whole body, call [Answer.Body], or [Answer.Peek] and [Answer.Tail] when [Answer.NeedsWhole] is false.
+type Answer struct {
+	rules      *AnswerRules
+	errs       []ErrorRule
+	opt        AnswerOptions
+	cumulative bool
+
+	// The head of a chunk: everything before the value of "choices". When an event begins with the head of an event that
+	// was fully read, only the rest is looked at, byte by byte and without parsing; newHead replaces it.
+	head, newHead []byte
+	headWhole     bool   // head holds every top-level member that identifies the stream
+	tail          []byte // what follows the value of "choices"; empty when unknown, for it ends at least in a brace
+	buf           []byte // the event built last; reused
+
+	id      string // pinned: clients refuse a stream whose id changes
+	created int64
+	model   string
+
+	choices []choiceState
+	usage   usageCount
+	figures []byte // the usage object to relay, normalised; nil while none came
+	closing []byte // the upstream's own usage-only chunk
+
+	emitted   bool // an event went out
+	done      bool // [DONE] was seen, or the stream is to be closed by us
+	blocked   bool // the upstream's review stopped an answer that had begun
+	count     charCount
+	class     Class
+	adapted   []string
+	collected []byte // the answer so far, where it must be checked against a schema
+	edits     []openai.Edit
+}
+
+// choiceState is what a stream remembers of one choice.
+type choiceState struct {
+	index    int64
+	text     bool // some content, reasoning or tool call went out
+	finished bool
+	think    thinkState
+	seen     seenText // for cumulative text
+	seenMind seenText
+	tools    []toolState
+}
+
+// NewAnswer begins to follow one attempt. rules may be nil.
+func NewAnswer(rules *AnswerRules, errs []ErrorRule, opt AnswerOptions) *Answer {
+	if rules == nil {
+		rules = &AnswerRules{}
+	}
+	if opt.Endpoint == 0 {
+		opt.Endpoint = openai.Chat
+	}
+	a := &Answer{rules: rules, errs: errs, opt: opt}
+	a.cumulative = anyMatch(rules.Cumulative, opt.UpstreamModel)
+	return a
+}
+
+// Event takes one server-sent event: its name ("" mostly) and data. With emit, out is the data the client gets; it
+// aliases data or a buffer that the next call reuses, and is to be framed as one event. done means that nothing more is
+// to be read; err that the answer failed. In both cases call [Answer.Finish]. An event may rightly give neither output nor end.
+func (a *Answer) Event(name string, data []byte) (out []byte, emit, done bool, err *openai.Error) {
+	if a.done {
+		return nil, false, true, nil
+	}
+	if len(a.head) > 0 && name == "" && bytes.HasPrefix(data, a.head) {
+		if out, ok := a.quick(data); ok {
+			return out, true, false, nil
+		}
+	}
+	data = bytes.TrimSpace(data)
+	switch {
+	case len(data) == 0:
+		return nil, false, false, nil
+	case string(data) == "[DONE]":
+		a.done = true
+		return nil, false, true, nil
+	}
+	return a.event(name, data)
+}
+
+// quick relays an event that begins like one that was read whole and holds nothing to act upon.
+func (a *Answer) quick(data []byte) ([]byte, bool) {
+	rest := data[len(a.head):]
+	look := rest
+	if n := len(rest) - len(a.tail); len(a.tail) > 0 && n >= 0 && bytes.Equal(rest[n:], a.tail) {
+		look = rest[:n]
+	} else if !a.headWhole {
+		return nil, false
+	}
+	count, ok := a.plainChoice(look)
+	if !ok {
+		return nil, false
+	}
+	a.count.add(count)
+	a.emitted = true
+	if a.newHead == nil {
+		return data, true
+	}
+	a.buf = append(append(a.buf[:0], a.newHead...), rest...)
+	return a.buf, true
+}
+
+// plainChoice walks the strings of b, which begins at the value of "choices", and reports whether none of its members
+// needs more than to be relayed. In valid JSON a string followed by a colon can only be a name.
+func (a *Answer) plainChoice(b []byte) (count charCount, ok bool) {
+	if len(b) == 0 || b[0] != '[' {
+		return count, false
+	}
+	body := false
+	for i := 1; i < len(b); i++ {
+		if b[i] != '"' {
+			continue
+		}
+		end := stringEnd(b, i)
+		if end < 0 || end >= len(b) {
+			return count, false
+		}
+		if b[end] != ':' {
+			if b[end] == ' ' {
+				return count, false // a space before the colon: rare, so read in full
+			}
+			i = end - 1
+			continue
+		}
+		name := b[i+1 : end-1]
+		v := end + 1
+		for v < len(b) && b[v] == ' ' {
+			v++
+		}
+		if v >= len(b) {
+			return count, false
+		}
+		i = v - 1
+		null := b[v] == 'n'
+		switch string(name) {
+		case "delta":
+			body = true
+		case "text", "content", "reasoning_content", "refusal":
+			body = body || len(name) == len("text")
+			if null {
+				continue
+			}
+			if b[v] != '"' {
+				return count, false
+			}
+			end := stringEnd(b, v)
+			if end < 0 {
+				return count, false
+			}
+			text := b[v+1 : end-1]
+			if string(name) == "content" && !a.contentPlain(text) {
+				return count, false
+			}
+			if a.cumulative {
+				return count, false
+			}
+			count.text(text)
+			i = end - 1
+		case "usage", "error", "finish_reason", "tool_calls", "function_call", "reasoning", "reasoning_details", "base_resp",
+			"message", "error_code", "prompt_filter_results", "audio":
+			if !null {
+				return count, false
+			}
+		case "index":
+			// Choices other than the first have a state of their own.
+			if b[v] != '0' && len(a.choices) < 2 {
+				return count, false
+			}
+		default:
+			if !null && (a.rules.Flags != nil || a.rules.Drop != nil) && a.ruled(name) {
+				return count, false
+			}
+		}
+	}
+	return count, body
+}
+
+func (a *Answer) ruled(name []byte) bool {
+	if _, ok := a.rules.Flags[string(name)]; ok {
+		return true
+	}
+	for _, d := range a.rules.Drop {
+		if d == string(name) {
+			return true
+		}
+	}
+	return false
+}
+
+// contentPlain reports whether content needs no look at <think> tags, and is not collected for a schema.
+func (a *Answer) contentPlain(text []byte) bool {
+	if a.opt.SchemaEmulated != nil {
+		return false
+	}
+	if !a.rules.ThinkTags {
+		return true
+	}
+	for i := range a.choices {
+		if a.choices[i].think.phase != thinkOver {
+			return false
+		}
+	}
+	return true
+}
+
+// stringEnd is the index after the closing quote of the string that opens at i, or -1.
+func stringEnd(b []byte, i int) int {
+	for j := i + 1; j < len(b); {
+		k := bytes.IndexByte(b[j:], '"')
+		if k < 0 {
+			return -1
+		}
+		end := j + k
+		s := end
+		for s > i+1 && b[s-1] == '\\' {
+			s--
+		}
+		if (end-s)%2 == 0 {
+			return end + 1
+		}
+		j = end + 1
+	}
+	return -1
+}
+
+// choice returns the state of the choice with that index. Streams have few choices; a bound keeps memory bounded.
+func (a *Answer) choice(index int64) *choiceState {
+	for i := range a.choices {
+		if a.choices[i].index == index {
+			return &a.choices[i]
+		}
+	}
+	if len(a.choices) >= maxChoices {
+		return &a.choices[len(a.choices)-1]
+	}
+	a.choices = append(a.choices, choiceState{index: index})
+	return &a.choices[len(a.choices)-1]
+}
+
+const maxChoices = 128
+
+// note records an adaptation once.
+func (a *Answer) note(what string) {
+	if !slices.Contains(a.adapted, what) && len(a.adapted) < 32 {
+		a.adapted = append(a.adapted, what)
+	}
+}
+
+// Adapted lists what was changed on the way to the client, in order of appearance: ASCII words for x-homeport-adapted and
+// the event. Nil when the answer is the provider's own.
+func (a *Answer) Adapted() []string { return a.adapted }
+
+// Class is the class of the failure that Event, Body, Peek or Finish returned; "" without one.
+func (a *Answer) Class() Class { return a.class }
+
+// Relayed is the number of characters of content handed on: text, reasoning and tool arguments, never error text.
+func (a *Answer) Relayed() int64 { return a.count.ascii + a.count.wide }
+
+// Emitted reports whether an event has gone out, so that a failure can no longer become a status.
+func (a *Answer) Emitted() bool { return a.emitted }
+
+func (a *Answer) fail(d *failure) *openai.Error {
+	err, c := d.classify(a.errs, 0, nil, true)
+	a.class = c
+	return err
+}
+
+// failClass is a failure the upstream did not put in words.
+func (a *Answer) failClass(c Class, code string) *openai.Error {
+	a.class = c
+	return (&failure{code: code}).answer(c, 0, nil)
+}
