@@ -70,9 +70,7 @@ func options(env map[string]string) config.Options {
 			}
 			return fmt.Errorf("no fact %q", name)
 		},
-		PriceKnown: func(catalog, model string) bool {
-			return catalog == "dashscope" || catalog == "practice" || catalog == "custom"
-		},
+		PriceKnown: func(p *config.Provider, model string) bool { return p.Catalog == "dashscope" || p.ID == "lab" },
 	}
 }
 
