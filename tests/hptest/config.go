@@ -11,10 +11,12 @@ providers:
   - id: home
     catalog: practice
     base_url: %[1]s
+    breaker: false # the tests ask for errors on purpose, all at once
     facts: {source: domestic_api, place: [CN], filed: true}
   - id: abroad
     catalog: practice
     base_url: %[1]s
+    breaker: false # the tests ask for errors on purpose, all at once
     facts: {source: overseas_direct, place: [US], filed: false}
 routes:
   - {model: "forbidden-*", to: [abroad/practice]}

@@ -4,8 +4,8 @@
 //	gw := hptest.Start(t, hptest.Config(up))
 //	// gw.URL + "/v1" is the base URL, hptest.Key the app's key
 //
-// The binary is built once per test process from the tree under test, or taken from HOMEPORT_BINARY. Everything listens on free
-// loopback ports, lives in the test's temporary folder and is stopped when the test ends; the environment holds no provider
+// The binary is built once per test process from the tree under test, or taken from HOMEPORT_BINARY, an absolute path. Everything
+// listens on free loopback ports, lives in the test's temporary folder and is stopped when the test ends; the environment holds no provider
 // keys. A gateway that does not become ready fails the test with its own standard error.
 package hptest
 
@@ -214,15 +214,11 @@ func freeAddress(t testing.TB) string {
 // built is the outcome of the one build of this test process.
 var built = sync.OnceValues(build)
 
-// Binary is the path of the homeport binary under test: HOMEPORT_BINARY, or a fresh build.
+// Binary is the path of the homeport binary under test: HOMEPORT_BINARY (an absolute path), or a fresh build.
 func Binary(t testing.TB) string {
 	t.Helper()
 	if path := os.Getenv("HOMEPORT_BINARY"); path != "" {
-		abs, err := filepath.Abs(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return abs
+		return path
 	}
 	path, err := built()
 	if err != nil {
