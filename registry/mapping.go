@@ -21,7 +21,7 @@ type MappingRow struct {
 // which Note says.
 type MappingTarget struct {
 	Models   []string `yaml:"models" json:"models"`
-	Note     string   `yaml:"note" json:"note,omitempty"`
+	Note     Text     `yaml:"note" json:"note,omitzero"`
 	Thinking string   `yaml:"thinking" json:"thinking,omitempty"` // enabled, disabled
 	Effort   string   `yaml:"effort" json:"effort,omitempty"`
 }
@@ -144,7 +144,7 @@ func (r *Registry) loadMapping() (*mappingFile, error) {
 			if _, ok := r.providers[id]; !ok && id != selfHostedKey {
 				return nil, at(mappingPath, data, path+".targets", "no such provider %q", id)
 			}
-			if len(t.Models) == 0 && t.Note == "" || slices.Contains(t.Models, "") {
+			if len(t.Models) == 0 && t.Note == (Text{}) || slices.Contains(t.Models, "") {
 				return nil, at(mappingPath, data, path+".targets", "%s: neither models nor a note", id)
 			}
 			if !slices.Contains([]string{"", "enabled", "disabled"}, t.Thinking) {

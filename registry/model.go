@@ -20,7 +20,7 @@ type Model struct {
 	Price            *Price   `yaml:"price" json:"price"`             // nil is unknown, never free
 	Dimensions       []int    `yaml:"dimensions" json:"dimensions,omitempty"`
 	DefaultDimension int      `yaml:"default_dimension" json:"default_dimension,omitempty"`
-	Notes            string   `yaml:"notes" json:"notes,omitempty"`
+	Notes            Text     `yaml:"notes" json:"notes,omitzero"`
 	Source           string   `yaml:"source" json:"source"`
 	AsOf             string   `yaml:"as_of" json:"as_of"` // year, month or day
 	Verified         bool     `yaml:"verified" json:"verified"`

@@ -80,7 +80,7 @@ type LongContext struct {
 // Peak is a factor on all parts in windows of the day (UTC, end exclusive), Monday to Friday.
 type Peak struct {
 	WindowsUTC []string `yaml:"windows_utc" json:"windows_utc"` // HH:MM-HH:MM
-	Days       string   `yaml:"days" json:"days"`
+	Days       Text     `yaml:"days" json:"days"`
 	Factor     Micro    `yaml:"factor" json:"factor"`
 }
 

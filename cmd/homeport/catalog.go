@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -242,10 +244,10 @@ func (e catalogPrinter) showModel(r *registry.Registry, records []registry.Model
 				e.field("长上下文", "long context", fmt.Sprintf(e.say("超过 %d 个输入 token 时另价", "another price above %d input tokens"), lc.AboveInputTokens))
 			}
 			if pk := m.Price.Peak; pk != nil {
-				e.field("高峰", "peak", fmt.Sprintf("x%s UTC %s (%s)", pk.Factor, strings.Join(pk.WindowsUTC, " "), pk.Days))
+				e.field("高峰", "peak", fmt.Sprintf("x%s UTC %s (%s)", pk.Factor, strings.Join(pk.WindowsUTC, " "), pk.Days.In(e.lang)))
 			}
 		}
-		e.field("说明", "notes", m.Notes)
+		e.field("说明", "notes", m.Notes.In(e.lang))
 		e.field("来源", "source", e.mark(m.Source+" ("+m.AsOf+")", m.Verified))
 		fmt.Fprintln(e.stdout)
 	}
@@ -276,20 +278,50 @@ func (e catalogPrinter) showOpenAI(r *registry.Registry, name string, row regist
 	e.field("官方替代", "official replacement", end.OfficialReplacement)
 	e.field("注意", "warning", row.Warning.In(e.lang))
 	fmt.Fprintf(e.stdout, "\n%s\n", e.say("建议的替代模型（须自行评测）", "suggested models (evaluate before switching)"))
-	ids := append(r.IDs(), "self_hosted")
-	for _, id := range ids {
-		t, ok := row.Targets[id]
-		if p, known := r.Provider(id); !ok || known && !p.Target() {
-			continue // what is not a target is not suggested
-		}
+	for _, id := range suggestionOrder(r, row) {
+		t := row.Targets[id]
 		models := make([]string, len(t.Models))
 		for i, m := range t.Models {
 			models[i] = strings.ReplaceAll(m, "{from}", name)
 		}
-		e.field(id, id, joinNote(strings.Join(models, ", "), t.Note))
+		notes := []string{t.Note.In(e.lang)}
+		switch t.Thinking {
+		case "enabled":
+			notes = append(notes, e.say("开启思考", "thinking enabled"))
+		case "disabled":
+			notes = append(notes, e.say("关闭思考", "thinking disabled"))
+		}
+		if t.Effort != "" {
+			notes = append(notes, e.say("推理强度 ", "effort ")+t.Effort)
+		}
+		notes = slices.DeleteFunc(notes, func(s string) bool { return s == "" })
+		e.field(id, id, joinNote(strings.Join(models, ", "), strings.Join(notes, e.say("；", "; "))))
 	}
 	e.end(-1)
 	return nil
+}
+
+// suggestionOrder puts what is most likely lawful first: domestic APIs, then weights of one's own, then Azure for
+// internal use. What is no target is not suggested.
+func suggestionOrder(r *registry.Registry, row registry.MappingRow) []string {
+	rank := map[string]int{registry.SourceDomesticAPI: 1, registry.SourceSelfHosted: 2, registry.SourceAzureGlobal: 3}
+	class := func(id string) int {
+		if id == "self_hosted" {
+			return rank[registry.SourceSelfHosted]
+		}
+		p, ok := r.Provider(id)
+		switch {
+		case !ok || !p.Target():
+			return 0
+		case rank[p.Source] == 0:
+			return 4
+		}
+		return rank[p.Source]
+	}
+	ids := slices.Collect(maps.Keys(row.Targets))
+	ids = slices.DeleteFunc(ids, func(id string) bool { return class(id) == 0 })
+	slices.SortFunc(ids, func(a, b string) int { return cmp.Or(class(a)-class(b), strings.Compare(a, b)) })
+	return ids
 }
 
 // catalogPrinter renders records in the language of output.
