@@ -174,12 +174,29 @@ func AppendTargets(dst []byte, targets []Target) []byte {
 		dst = appendStrings(dst, "cites", t.Cites)
 		dst = appendStrings(dst, "duties", t.Duties)
 		dst = appendStrings(dst, "needs", t.Needs)
-		dst = appendEdits(dst, t.Edits)
 		dst = appendOptional(dst, "filing", t.Filing)
-		dst = appendOptional(dst, "error", t.Error)
+		dst = appendTargetFacts(dst, t)
+		dst = AppendTargetEdits(dst, t.Edits, t.Error)
 		dst = append(dst, '}')
 	}
 	return dst
+}
+
+// AppendTargetEdits appends the members of a target that differ from request to request, for a target encoded by
+// AppendTargets without them and cut before its closing brace.
+func AppendTargetEdits(dst []byte, edits []Edit, failure string) []byte {
+	return appendOptional(appendEdits(dst, edits), "error", failure)
+}
+
+func appendTargetFacts(dst []byte, t *Target) []byte {
+	if len(t.Facts) == 0 && len(t.FactsJSON) == 0 {
+		return dst
+	}
+	dst = append(append(dst, `,"facts":{`...), t.FactsJSON...)
+	if len(t.Facts) > 0 && len(t.FactsJSON) > 0 {
+		dst = append(dst, ',')
+	}
+	return append(AppendFacts(dst, t.Facts), '}')
 }
 
 // appendHead begins the object. Kind, id and ref come first so that Peek need

@@ -86,6 +86,10 @@ type Target struct {
 	Edits   []Edit   `json:"edits,omitempty"` // what is changed if it goes there
 	Filing  string   `json:"filing,omitempty"`
 	Error   string   `json:"error,omitempty"` // short code why it could not be judged or built
+	// Facts are those of this target; the decision's own hold for all. Names are in one place only.
+	Facts Facts `json:"facts,omitempty"`
+	// FactsJSON holds members encoded before, as Decision.FactsJSON does.
+	FactsJSON []byte `json:"-"`
 }
 
 // Digests name what judged the request; "sha256:…" or another prefixed form.
