@@ -23,7 +23,7 @@ type row struct {
 	Rule
 	file        string
 	line, col   int
-	prog        cel.Program
+	prog        *program
 	from, until int32
 	entries     []entry // its lines of the profile table, the last without a condition
 	cases       []caseYAML
@@ -32,14 +32,14 @@ type row struct {
 
 // entry is one line of the profile table as it reaches one row.
 type entry struct {
-	prog    cel.Program // nil: always
+	prog    *program // nil: always
 	verdict [2]Verdict
 }
 
 type derivedFact struct {
 	id   string
 	slot int
-	prog cel.Program
+	prog *program
 }
 
 func (l *loader) build() (*Engine, error) {
@@ -47,11 +47,11 @@ func (l *loader) build() (*Engine, error) {
 	for _, d := range l.derived {
 		names = append(names, d.V.ID)
 	}
-	c, err := newCompiler(l.schema, l.sets, names)
+	e := &Engine{schema: l.schema, slots: map[string]int{}, pool: &sync.Pool{}}
+	c, err := newCompiler(l.schema, l.sets, names, e.slots)
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{schema: l.schema, slots: map[string]int{}, pool: &sync.Pool{}}
 	for i := range l.schema.facts {
 		e.slots[l.schema.facts[i].ID] = i
 		if l.schema.facts[i].Type == Done {
@@ -211,7 +211,7 @@ func (l *loader) buildRow(c *compiler, file string, t tableYAML, lr located[rowY
 			return nil, fail("case %d: %w", i+1, err)
 		}
 	}
-	if !fires || !not {
+	if l.withCases && (!fires || !not) {
 		return nil, fail("needs at least one case that fires and one that does not")
 	}
 	var err error

@@ -13,8 +13,16 @@ import (
 	"cel.dev/cel-go/common/types/ref"
 )
 
-// costLimit bounds one condition. The longest of ours costs under 300; a set of 200 places about as much.
+// costLimit bounds one condition, in comparisons. Conditions are built of terms only (no function that can loop), lists
+// in facts have at most maxList members, so a condition's cost is known when it is compiled and none is tracked while
+// it runs. The dearest of ours is below 1,000.
 const costLimit = 20_000
+
+// program is one compiled condition.
+type program struct {
+	cel    cel.Program
+	guards []guard
+}
 
 // compiler makes every CEL program of a set of packs.
 type compiler struct {
@@ -25,9 +33,10 @@ type compiler struct {
 	used       [2]uint64       // facts some condition reads
 	thresholds map[ID][]int64  // what int facts are compared with
 	fthreshold map[ID][]float64
+	slots      map[string]int
 }
 
-func newCompiler(s *Schema, sets map[string][]string, derived []string) (*compiler, error) {
+func newCompiler(s *Schema, sets map[string][]string, derived []string, slots map[string]int) (*compiler, error) {
 	var opts []cel.EnvOption
 	for i := range s.facts {
 		opts = append(opts, cel.Variable(s.facts[i].ID, s.facts[i].celType()))
@@ -45,13 +54,13 @@ func newCompiler(s *Schema, sets map[string][]string, derived []string) (*compil
 	if err != nil {
 		return nil, fmt.Errorf("make the CEL environment: %w", err)
 	}
-	return &compiler{schema: s, env: env, sets: sets, derived: map[string]bool{},
+	return &compiler{schema: s, env: env, slots: slots, sets: sets, derived: map[string]bool{},
 		thresholds: map[ID][]int64{}, fthreshold: map[ID][]float64{}}, nil
 }
 
 // program is the one constructor of CEL programs: typed, checked against the schema's values, partial evaluation on
 // (without it an unknown is false), cost bounded. The error names the column inside the expression.
-func (c *compiler) program(file string, src located[string]) (cel.Program, error) {
+func (c *compiler) program(file string, src located[string]) (*program, error) {
 	at := func(line, col int, format string, a ...any) error {
 		// The expression's own line and column, seen from the file; exact for a condition written on one line.
 		if line <= 1 {
@@ -83,17 +92,20 @@ func (c *compiler) program(file string, src located[string]) (cel.Program, error
 	if !checked.OutputType().IsExactType(cel.BoolType) {
 		return nil, at(0, 0, "a condition must be true or false, not %s", checked.OutputType())
 	}
-	w := walker{c: c, scope: map[string]*Fact{}}
+	w := walker{c: c, scope: map[string]*Fact{}, times: 1}
 	w.expr(checked.NativeRep().Expr())
 	if w.err != nil {
 		loc := checked.NativeRep().SourceInfo().GetStartLocation(w.at)
 		return nil, at(loc.Line(), loc.Column(), "%w", w.err)
 	}
-	p, err := c.env.Program(checked, cel.EvalOptions(cel.OptOptimize|cel.OptPartialEval), cel.CostLimit(costLimit))
+	if w.cost > costLimit {
+		return nil, at(0, 0, "the condition costs %d comparisons, at most %d are allowed", w.cost, costLimit)
+	}
+	p, err := c.env.Program(checked, cel.EvalOptions(cel.OptOptimize|cel.OptPartialEval))
 	if err != nil {
 		return nil, at(0, 0, "plan the condition: %w", err)
 	}
-	return p, nil
+	return &program{p, guards(checked.NativeRep().Expr(), c.slots, c.sets)}, nil
 }
 
 // dotted widens a name CEL complained about to the whole dotted word in the source.
@@ -121,6 +133,8 @@ type walker struct {
 	scope map[string]*Fact // the variable of all/exists: a member of a list fact
 	err   error
 	at    int64
+	cost  int // so far, in comparisons
+	times int // how often the present term runs: list members, inside all and exists
 }
 
 func (w *walker) fail(id int64, format string, a ...any) {
@@ -148,6 +162,7 @@ func (w *walker) expr(e ast.Expr) {
 	if w.err != nil {
 		return
 	}
+	w.cost += w.times
 	switch e.Kind() {
 	case ast.LiteralKind:
 		if _, ok := e.AsLiteral().(types.Bool); !ok {
@@ -172,7 +187,9 @@ func (w *walker) expr(e ast.Expr) {
 			return
 		}
 		w.scope[comp.IterVar()] = f
+		w.times *= maxList
 		w.expr(comp.LoopStep())
+		w.times /= maxList
 		delete(w.scope, comp.IterVar())
 	default:
 		w.fail(e.ID(), "this form is not used in conditions")
@@ -229,6 +246,12 @@ func (w *walker) compare(e, a, b ast.Expr, ordered bool) {
 }
 
 func (w *walker) in(e, elem, list ast.Expr) {
+	switch {
+	case list.Kind() == ast.ListKind:
+		w.cost += w.times * list.AsList().Size()
+	case list.Kind() == ast.IdentKind:
+		w.cost += w.times * max(maxList, len(w.c.sets[list.AsIdent()]))
+	}
 	if f := w.fact(elem); f != nil {
 		if list.Kind() == ast.IdentKind {
 			members, ok := w.c.sets[list.AsIdent()]
@@ -313,6 +336,8 @@ type activation struct {
 	refs  []ref.Val                   // nil: unknown
 	masks []*cel.AttributePatternType // one for each unknown slot that a condition reads
 	needs [][]string                  // for an unknown derived slot: the facts it lacks
+
+	noGuards bool // tests only: leave every condition to CEL
 }
 
 // ResolveName implements cel.Activation.

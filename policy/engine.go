@@ -170,6 +170,10 @@ func (e *Engine) Decide(f *Facts, p Profile) *Decision {
 	}
 	a := e.pool.Get().(*activation)
 	defer e.pool.Put(a)
+	return e.decide(d, a, f, p)
+}
+
+func (e *Engine) decide(d *Decision, a *activation, f *Facts, p Profile) *Decision {
 	day := a.fill(f)
 	if failed := a.derive(); failed != "" {
 		d.undecidable("", failed)
@@ -288,8 +292,15 @@ const (
 )
 
 // eval runs one program; needs are the facts an unknown answer lacks.
-func (a *activation) eval(p cel.Program) (truth, []string, error) {
-	out, _, err := p.Eval(a)
+func (a *activation) eval(p *program) (truth, []string, error) {
+	if !a.noGuards {
+		for i := range p.guards {
+			if p.guards[i].rejects(a.refs[p.guards[i].slot]) {
+				return isFalse, nil, nil
+			}
+		}
+	}
+	out, _, err := p.cel.Eval(a)
 	if err != nil {
 		return isFalse, nil, fmt.Errorf("evaluate: %w", err)
 	}

@@ -135,6 +135,10 @@ type Facts struct {
 	base  *Base
 	dirty [2]uint64 // which facts are in over
 	over  []override
+
+	key    []byte  // a memory's key under construction, kept for its storage
+	tail   []byte  // what over contributes to a key
+	tailOf *Engine // whose thresholds made tail; nil: tail is stale
 }
 
 type override struct {
@@ -193,7 +197,7 @@ func (f *Facts) Rebase(b *Base) { f.base = b }
 
 // Reset drops what was set and puts the base under the facts, keeping the memory for reuse.
 func (f *Facts) Reset(b *Base) {
-	f.base, f.dirty = b, [2]uint64{}
+	f.base, f.dirty, f.tailOf = b, [2]uint64{}, nil
 	f.over = f.over[:0]
 }
 
@@ -259,6 +263,7 @@ func (f *Facts) SetBool(id ID, b bool, from Provenance) {
 func (f *Facts) Unknown(id ID) { f.put(id, value{}) }
 
 func (f *Facts) put(id ID, v value) {
+	f.tailOf = nil
 	w, bit := id>>6, uint64(1)<<(id&63)
 	if f.dirty[w]&bit != 0 {
 		for i := range f.over {

@@ -3,6 +3,7 @@ package policy
 import (
 	"encoding/binary"
 	"encoding/json/v2"
+	"hash/maphash"
 	"math"
 	"slices"
 	"sync"
@@ -15,7 +16,6 @@ const (
 	memoryShards = 16
 	// half of a shard: two generations, the older dropped when the younger is full.
 	generation = maxRemembered / memoryShards / 2
-	keySize    = 256
 )
 
 // Memory remembers decisions of one engine. A hit allocates nothing and returns the same immutable decision. It is
@@ -23,7 +23,7 @@ const (
 type Memory struct {
 	e      *Engine
 	shards [memoryShards]shard
-	keys   sync.Pool // of *[]byte
+	seed   maphash.Seed // spreads keys over the shards; decides nothing else
 
 	internMu sync.Mutex
 	intern   map[string]*Decision // equal decisions once; dropped when it has grown to internMax
@@ -39,9 +39,7 @@ type shard struct {
 
 // NewMemory makes an empty memory of 65,536 entries at most.
 func (e *Engine) NewMemory() *Memory {
-	m := &Memory{e: e, intern: map[string]*Decision{}}
-	m.keys.New = func() any { b := make([]byte, 0, keySize); return &b }
-	return m
+	return &Memory{e: e, intern: map[string]*Decision{}, seed: maphash.MakeSeed()}
 }
 
 // DecideRemembered is [Engine.Decide] through the engine's own memory.
@@ -64,9 +62,15 @@ func (m *Memory) Decide(f *Facts, p Profile) *Decision {
 	if f.base.schema != m.e.schema {
 		return m.e.Decide(f, p)
 	}
-	buf := m.keys.Get().(*[]byte)
-	key := m.e.appendKey((*buf)[:0], f, p)
-	s := &m.shards[shardOf(key)]
+	if f.tailOf != m.e {
+		f.tail = m.e.appendTail(f.tail[:0], f)
+		f.tailOf = m.e
+	}
+	key := append(f.key[:0], byte(p))
+	key = binary.LittleEndian.AppendUint64(key, f.base.seq)
+	key = append(key, f.tail...)
+	f.key = key
+	s := &m.shards[maphash.Bytes(m.seed, key)%memoryShards]
 	s.mu.RLock()
 	d, ok := s.young[string(key)]
 	if !ok {
@@ -77,8 +81,6 @@ func (m *Memory) Decide(f *Facts, p Profile) *Decision {
 		d = m.shared(m.e.Decide(f, p))
 		s.put(string(key), d)
 	}
-	*buf = key
-	m.keys.Put(buf)
 	return d
 }
 
@@ -112,21 +114,10 @@ func (m *Memory) shared(d *Decision) *Decision {
 	return d
 }
 
-// shardOf spreads keys (FNV-1a).
-func shardOf(key []byte) int {
-	h := uint32(2166136261)
-	for _, b := range key {
-		h = (h ^ uint32(b)) * 16777619
-	}
-	return int((h ^ h>>16) % memoryShards)
-}
-
-// appendKey writes what the decision can depend on: profile, base, and each overriding fact that some condition
-// reads. Counts enter as their interval between thresholds, everything else exactly. The engine's digest need not
-// enter: a memory belongs to one engine.
-func (e *Engine) appendKey(dst []byte, f *Facts, p Profile) []byte {
-	dst = append(dst, byte(p))
-	dst = binary.LittleEndian.AppendUint64(dst, f.base.seq)
+// appendTail writes what the overriding facts add to a key: each one that some condition reads. Counts enter as their
+// interval between thresholds, everything else exactly. The engine's digest need not enter: a memory belongs to one
+// engine.
+func (e *Engine) appendTail(dst []byte, f *Facts) []byte {
 	f.ascending(func(id ID, v *value) {
 		if e.used[id>>6]&(1<<(id&63)) == 0 {
 			return

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"embed"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 )
 
 //go:embed facts.yaml packs
@@ -118,7 +120,7 @@ type caseYAML struct {
 }
 
 type termsYAML struct {
-	Sets    map[string][]string    `yaml:"sets"`
+	Sets    map[string]string      `yaml:"sets"` // words divided by spaces
 	Derived []located[derivedYAML] `yaml:"derived"`
 }
 
@@ -150,46 +152,62 @@ type instrumentYAML struct {
 	Arts map[string]string `yaml:"arts"`
 }
 
-// Load builds the engine from the embedded packs. Cost: about ten to forty milliseconds, once per process.
-func Load() (*Engine, error) {
-	return LoadFS(embedded)
-}
+// Load builds the engine from the embedded packs, once per process, in a few tens of milliseconds. It leaves the rows'
+// cases out, which no decision needs and which are half of the text; [LoadFS] over [Embedded] reads them too.
+func Load() (*Engine, error) { return loadFS(embedded, false) }
+
+// Embedded is the file system of the shipped packs.
+func Embedded() fs.FS { return embedded }
 
 // LoadFS builds an engine from a file system of the embedded packs' form: facts.yaml, and packs/*/*.yaml with
-// terms.yaml (sets and derived facts), profiles.yaml, instruments.yaml; every other file is one table. Errors name
-// file, line and column.
-func LoadFS(fsys fs.FS) (*Engine, error) {
-	files, err := fs.Glob(fsys, "packs/*/*.yaml")
-	if err != nil || len(files) == 0 {
+// terms.yaml (sets and derived facts), profiles.yaml, instruments.yaml; every other file is one table. A row must have
+// its cases. Errors name file, line and column.
+func LoadFS(fsys fs.FS) (*Engine, error) { return loadFS(fsys, true) }
+
+func loadFS(fsys fs.FS, withCases bool) (*Engine, error) {
+	names, err := fs.Glob(fsys, "packs/*/*.yaml")
+	if err != nil || len(names) == 0 {
 		return nil, fmt.Errorf("load packs: no packs/*/*.yaml found")
 	}
-	slices.Sort(files)
+	slices.Sort(names)
+	names = append([]string{"facts.yaml"}, names...)
 	digest := sha256.New()
-	read := func(name string) ([]byte, error) {
-		raw, err := fs.ReadFile(fsys, name)
-		if err != nil {
+	raws := make([][]byte, len(names))
+	for i, name := range names {
+		if raws[i], err = fs.ReadFile(fsys, name); err != nil {
 			return nil, fmt.Errorf("load packs: %w", err)
 		}
 		// Length-prefixed, so that no two sets of files can give the same stream.
-		fmt.Fprintf(digest, "%s\x00%d\x00", name, len(raw))
-		digest.Write(raw)
-		return raw, nil
+		fmt.Fprintf(digest, "%s\x00%d\x00", name, len(raws[i]))
+		digest.Write(raws[i])
 	}
-	raw, err := read("facts.yaml")
-	if err != nil {
-		return nil, err
+	// Files are read side by side, for the YAML parser is the slowest part; what they say is joined in order.
+	var schema *Schema
+	docs := make([]document, len(names))
+	errs := make([]error, len(names))
+	var wg sync.WaitGroup
+	for i, name := range names {
+		wg.Go(func() {
+			if i == 0 {
+				schema, errs[0] = parseSchema(name, raws[0])
+				return
+			}
+			raw := raws[i]
+			if !withCases {
+				raw = withoutCases(raw)
+			}
+			docs[i], errs[i] = readDocument(name, raw)
+		})
 	}
-	schema, err := parseSchema("facts.yaml", raw)
-	if err != nil {
-		return nil, err
-	}
-	l := &loader{schema: schema, instruments: map[string]instrumentYAML{}, sets: map[string][]string{}}
-	for _, name := range files {
-		raw, err := read(name)
+	wg.Wait()
+	for _, err := range errs {
 		if err != nil {
 			return nil, err
 		}
-		if err := l.file(name, raw); err != nil {
+	}
+	l := &loader{schema: schema, withCases: withCases, instruments: map[string]instrumentYAML{}, sets: map[string][]string{}}
+	for i, name := range names[1:] {
+		if err := l.file(name, docs[i+1]); err != nil {
 			return nil, err
 		}
 	}
@@ -201,9 +219,61 @@ func LoadFS(fsys fs.FS) (*Engine, error) {
 	return e, nil
 }
 
+// withoutCases blanks the block under each `cases:` line, keeping the line numbers of everything else.
+func withoutCases(raw []byte) []byte {
+	out := make([]byte, 0, len(raw))
+	inside := -1
+	for line := range bytes.Lines(raw) {
+		text := bytes.TrimLeft(line, " ")
+		indent := len(line) - len(text)
+		if inside >= 0 && (indent > inside || len(bytes.TrimSpace(text)) == 0) {
+			out = append(out, '\n')
+			continue
+		}
+		inside = -1
+		if bytes.Equal(bytes.TrimSpace(text), []byte("cases:")) {
+			inside = indent
+			out = append(out, '\n')
+			continue
+		}
+		out = append(out, line...)
+	}
+	return out
+}
+
+// document is one file of a pack, whichever it is.
+type document struct {
+	terms       *termsYAML
+	profiles    *profilesYAML
+	instruments []located[instrumentYAML]
+	table       *tableYAML
+}
+
+func readDocument(name string, raw []byte) (document, error) {
+	var d document
+	switch path.Base(name) {
+	case "terms.yaml":
+		d.terms = new(termsYAML)
+		return d, decodeYAML(name, raw, d.terms)
+	case "profiles.yaml":
+		d.profiles = new(profilesYAML)
+		return d, decodeYAML(name, raw, d.profiles)
+	case "instruments.yaml":
+		var y struct {
+			Instruments []located[instrumentYAML] `yaml:"instruments"`
+		}
+		err := decodeYAML(name, raw, &y)
+		d.instruments = y.Instruments
+		return d, err
+	}
+	d.table = new(tableYAML)
+	return d, decodeYAML(name, raw, d.table)
+}
+
 // loader collects the files before anything is compiled: tables may use sets and derived facts of any file.
 type loader struct {
 	schema      *Schema
+	withCases   bool // a row must have its cases
 	instruments map[string]instrumentYAML
 	sets        map[string][]string
 	derived     []inFile[derivedYAML]
@@ -216,38 +286,28 @@ type inFile[T any] struct {
 	located[T]
 }
 
-func (l *loader) file(name string, raw []byte) error {
-	switch path.Base(name) {
-	case "terms.yaml":
-		var t termsYAML
-		if err := decodeYAML(name, raw, &t); err != nil {
-			return err
-		}
-		for id, members := range t.Sets {
+// file joins one document; an error names it.
+func (l *loader) file(name string, d document) error {
+	switch {
+	case d.terms != nil:
+		for id, words := range d.terms.Sets {
+			members := strings.Fields(words)
 			if _, dup := l.sets[id]; dup || len(members) == 0 {
 				return fmt.Errorf("%s: set %q is empty or declared twice", name, id)
 			}
 			l.sets[id] = members
 		}
-		for _, d := range t.Derived {
-			l.derived = append(l.derived, inFile[derivedYAML]{name, d})
+		for _, t := range d.terms.Derived {
+			l.derived = append(l.derived, inFile[derivedYAML]{name, t})
 		}
-	case "profiles.yaml":
-		var p profilesYAML
-		if err := decodeYAML(name, raw, &p); err != nil {
-			return err
-		}
-		for _, v := range p.Verdicts {
+	case d.profiles != nil:
+		for _, v := range d.profiles.Verdicts {
 			l.verdicts = append(l.verdicts, inFile[verdictYAML]{name, v})
 		}
-	case "instruments.yaml":
-		var d struct {
-			Instruments []located[instrumentYAML] `yaml:"instruments"`
-		}
-		if err := decodeYAML(name, raw, &d); err != nil {
-			return err
-		}
-		for _, i := range d.Instruments {
+	case d.table != nil:
+		l.tables = append(l.tables, inFile[tableYAML]{name, located[tableYAML]{V: *d.table, Line: 1, Col: 1}})
+	default:
+		for _, i := range d.instruments {
 			if _, dup := l.instruments[i.V.ID]; dup || i.V.ID == "" || i.V.ZH == "" || i.V.EN == "" {
 				return fmt.Errorf("%s:%d:%d: instrument %q is declared twice or lacks a title", name, i.Line, i.Col, i.V.ID)
 			}
@@ -258,12 +318,6 @@ func (l *loader) file(name string, raw []byte) error {
 			}
 			l.instruments[i.V.ID] = i.V
 		}
-	default:
-		var t tableYAML
-		if err := decodeYAML(name, raw, &t); err != nil {
-			return err
-		}
-		l.tables = append(l.tables, inFile[tableYAML]{name, located[tableYAML]{V: t, Line: 1, Col: 1}})
 	}
 	return nil
 }

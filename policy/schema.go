@@ -17,6 +17,9 @@ type ID uint8
 // maxFacts bounds the schema: overrides are kept in a two-word bit set.
 const maxFacts = 128
 
+// maxList bounds the members of a list fact, and with it the cost of a condition over one.
+const maxList = 64
+
 // Type is what a fact's value may be.
 type Type uint8
 
@@ -304,6 +307,9 @@ func (f *Fact) parse(v any) (value, error) {
 		}
 		if len(items) == 0 {
 			return value{}, fmt.Errorf("an empty list says nothing; leave it out or give null for unknown")
+		}
+		if len(items) > maxList {
+			return value{}, fmt.Errorf("want at most %d members", maxList)
 		}
 		for _, it := range items {
 			s, err := f.member(it)
