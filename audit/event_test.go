@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,10 +36,11 @@ func samples() map[string]audit.Event {
 				{Name: "data.personal", Value: audit.Bool(true), From: audit.Measured},
 				{Name: "ledger.persons", Value: audit.Int(99_999), From: audit.Measured},
 				{Name: "operator.cii", Value: audit.Bool(false), From: audit.Assumed},
-				{Name: "model.filed", Value: audit.Null(), From: audit.Unknown},
+				{Name: "operator.ftz", Value: audit.Null(), From: audit.Unknown},
 			},
 			Targets: []audit.Target{
-				{ID: "azure/gpt-4o", Place: []string{"SE"}, Verdict: "block", Rules: []string{"M2", "X9"}, Cites: []string{"cn-pipl:38"}, Needs: []string{"model.filed"}},
+				{ID: "azure/gpt-4o", Place: []string{"SE"}, Verdict: "block", Rules: []string{"M2", "X9"}, Cites: []string{"cn-pipl:38"}, Needs: []string{"model.filed"},
+					Facts: audit.Facts{{Name: "model.source", Value: audit.String("closed_foreign"), From: audit.Declared}, {Name: "model.filed", Value: audit.Null(), From: audit.Unknown}}},
 				{ID: "qwen/qwen3.7-plus", Place: []string{"CN"}, Verdict: "allow_with_duties", Rules: []string{"X0", "L1"}, Duties: []string{"L1"}, Edits: edits, Filing: "示例-Model-20230101"},
 				{ID: "lab/qwen3-8b", Place: []string{}, Verdict: "block", Rules: []string{}, Error: "not_built"},
 			},
@@ -116,6 +118,10 @@ func TestPreencodedPartsGiveTheSameBytes(t *testing.T) {
 		n := min(split, len(whole.Targets))
 		d.TargetsJSON = audit.AppendTargets(nil, whole.Targets[:n])
 		d.Targets = whole.Targets[n:]
+		if n == 0 {
+			d.Targets = slices.Clone(d.Targets)
+			d.Targets[0].FactsJSON, d.Targets[0].Facts = audit.AppendFacts(nil, d.Targets[0].Facts[:1]), d.Targets[0].Facts[1:]
+		}
 		if got := audit.AppendDecision(nil, &d); !bytes.Equal(got, want) {
 			t.Fatalf("split at %d:\n got %s\nwant %s", split, got, want)
 		}

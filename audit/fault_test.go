@@ -150,7 +150,7 @@ func TestEveryOperationFailing(t *testing.T) {
 	}
 	d, tl := play(nil)
 	total := d.ops
-	if !tl.closed || total < 60 || len(tl.acked) != 22 {
+	if !tl.closed || total < 30 || len(tl.acked) != 20 {
 		t.Fatalf("script without faults: %d operations, %d acknowledged", total, len(tl.acked))
 	}
 	if err := aftermath(d, tl, 0); err != nil {
@@ -171,7 +171,7 @@ func TestEveryOperationFailing(t *testing.T) {
 					return kind
 				})
 				struck[op]++
-				if len(tl.acked) == 22-1 && tl.closed {
+				if len(tl.acked) == 20-1 && tl.closed {
 					recovered++
 				}
 				if err := aftermath(d, tl, uint64(n)); err != nil {
