@@ -131,8 +131,12 @@ func (c *catalogShowCmd) Run(world *env) error {
 	if mapped || ended {
 		return e.showOpenAI(r, c.ID, row, end, c.JSON)
 	}
+	hint := "homeport catalog providers"
+	if known {
+		hint = "homeport catalog models " + provider
+	}
 	return &exitError{code: exitUsage, err: fmt.Errorf("catalog: %q: %s", c.ID, e.say("本数据中没有（不等于不存在）", "not in this data, which is not \"does not exist\"")),
-		hint: "homeport catalog providers " + provider}
+		hint: hint}
 }
 
 func (e catalogPrinter) showProvider(r *registry.Registry, p *registry.Provider, asJSON bool) error {
@@ -430,7 +434,7 @@ func (e catalogPrinter) field(zh, en, value string) {
 func (e catalogPrinter) end(n int) {
 	fmt.Fprintln(e.stdout)
 	if n >= 0 {
-		fmt.Fprintf(e.stdout, e.say("共 %d 条。", "%d records. "), n)
+		fmt.Fprintf(e.stdout, e.say("共 %d 条。", "%d record(s). "), n)
 	}
 	fmt.Fprintln(e.stdout, catalogNote.In(e.lang))
 }
