@@ -134,6 +134,7 @@ func TestInstances(t *testing.T) {
 		{"string", `{"type":"string"}`, `"w"`},
 		{"string lengths", `{"type":"string","minLength":3,"maxLength":4}`, `"www"`},
 		{"empty string", `{"type":"string","maxLength":0}`, `""`},
+		{"long string", `{"type":"string","minLength":200000}`, `"` + strings.Repeat("w", 200000) + `"`},
 		{"pattern", `{"type":"string","pattern":"^[A-Z]{2}-\\d{3}(x|y)?$"}`, `"AA-000"`},
 		{"uuid", `{"type":"string","format":"uuid"}`, `"00000000-0000-4000-8000-000000000000"`},
 		{"date-time", `{"type":"string","format":"date-time"}`, `"2026-01-01T00:00:00Z"`},
@@ -173,6 +174,7 @@ func TestInstances(t *testing.T) {
 	for name, schema := range map[string]string{
 		"required recursion": `{"$ref":"#/$defs/a","$defs":{"a":{"type":"array","minItems":9,"items":{"$ref":"#/$defs/a"}}}}`,
 		"huge":               `{"type":"array","minItems":1000000000,"items":{}}`,
+		"many long strings":  `{"type":"array","minItems":1000,"items":{"type":"string","minLength":60000}}`,
 		"false":              `false`,
 		"contradiction":      `{"type":"integer","minimum":2,"maximum":1}`,
 		"file reference":     `{"$ref":"file:///etc/hostname"}`,

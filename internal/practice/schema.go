@@ -198,7 +198,8 @@ func typeOf(s map[string]any) string {
 	for _, hint := range []struct{ key, kind string }{
 		{"properties", "object"}, {"required", "object"}, {"items", "array"}, {"prefixItems", "array"},
 		{"pattern", "string"}, {"minLength", "string"}, {"maxLength", "string"}, {"format", "string"},
-		{"minimum", "number"}, {"maximum", "number"},
+		{"minimum", "number"}, {"maximum", "number"}, {"exclusiveMinimum", "number"}, {"exclusiveMaximum", "number"},
+		{"multipleOf", "number"},
 	} {
 		if _, ok := s[hint.key]; ok {
 			return hint.kind
@@ -276,13 +277,10 @@ func (m *maker) text(s map[string]any) (any, bool) {
 		}
 		return b.String(), true
 	}
-	if least > 1<<16 {
+	if m.steps += max(least, 0) / 16; m.steps > maxSteps {
 		return nil, false
 	}
-	word := m.word
-	for utf8.RuneCountInString(word) < least {
-		word += m.word
-	}
+	word := strings.Repeat(m.word, max(1, (least+utf8.RuneCountInString(m.word)-1)/utf8.RuneCountInString(m.word)))
 	if runes := []rune(word); most >= 0 && len(runes) > most {
 		word = string(runes[:max(least, most)])
 	}

@@ -5,8 +5,8 @@
 //	// gw.URL + "/v1" is the base URL, hptest.Key the app's key
 //
 // The binary is built once per test process from the tree under test, or taken from HOMEPORT_BINARY, an absolute path. Everything
-// listens on free loopback ports, lives in the test's temporary folder and is stopped when the test ends; the environment holds no provider
-// keys. A gateway that does not become ready fails the test with its own standard error.
+// listens on free loopback ports, lives in the test's temporary folder and is stopped when the test ends; the environment
+// holds no provider keys. A gateway that does not become ready fails the test with its own standard error.
 package hptest
 
 import (
