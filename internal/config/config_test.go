@@ -62,6 +62,9 @@ func options(env map[string]string) config.Options {
 		CheckFact: func(name string, v any) error {
 			for _, n := range factNames {
 				if n == name {
+					if text, ok := v.(string); ok && name == "operator.place" && len(text) != 2 {
+						return fmt.Errorf("fact %s: want two letters", name)
+					}
 					if _, isBool := v.(bool); (name == "model.filed" || name == "readers_abroad") && v != nil && !isBool {
 						return fmt.Errorf("fact %s: want true or false", name)
 					}
