@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math/rand/v2"
 	"sync"
 	"testing"
 
@@ -22,8 +21,7 @@ type memDisk struct {
 	locked bool
 	ops    int // operations that change something, so far
 	fault  func(n int, op string) fault
-	hold   chan struct{}   // Sync of a batch waits for it, if set
-	held   map[string]bool // files whose sync may be held (published ones)
+	hold   chan struct{} // Sync of a batch waits for it, if set
 }
 
 // fault says what an operation does: it fails or not, and if it fails, how much
@@ -42,14 +40,14 @@ var errDisk = errors.New("disk says no")
 type memFile struct {
 	cache []byte // what readers see
 	disk  []byte // what survives
-	// lost is true after a failed sync: the kernel holds the pages for clean, so
-	// what was dirty then never reaches the disk.
-	dirty map[int]bool // pages of pageSize not yet on disk
+	// dirty pages (of pageSize) are on their way to the disk. A failed sync empties
+	// this too: the kernel holds them for clean then, and they never get there.
+	dirty map[int]bool
 }
 
 const pageSize = 512
 
-func newMemDisk() *memDisk { return &memDisk{files: map[string]*memFile{}, held: map[string]bool{}} }
+func newMemDisk() *memDisk { return &memDisk{files: map[string]*memFile{}} }
 
 // holdSync makes syncs of published segments wait until the channel is closed.
 func (d *memDisk) holdSync() chan struct{} {
@@ -332,5 +330,3 @@ func (nullDisk) Create(string, int64) (audit.File, error) { return nullFile{}, n
 func (nullDisk) Append(string, int64) (audit.File, error) { return nullFile{}, nil }
 func (nullDisk) Publish(string, string) error             { return nil }
 func (nullDisk) Remove(string) error                      { return nil }
-
-var _ = rand.IntN

@@ -192,7 +192,7 @@ func TestEveryOperationFailing(t *testing.T) {
 
 func TestFailedSyncStopsTheJournalAndTheFile(t *testing.T) {
 	d := newMemDisk()
-	j := mustOpen(t, "", audit.Options{Storage: d, MaxWait: time.Minute})
+	j := mustOpen(t, "", audit.Options{Storage: d, SegmentBytes: 1 << 16, MaxWait: time.Minute})
 	defer j.Close()
 	mustAppend(t, j, "one")
 	var after []string
@@ -272,7 +272,7 @@ func TestTornTailIsCutAtTheLastWholeRecord(t *testing.T) {
 			if err != nil || r.Records != uint64(want) {
 				t.Fatalf("cut at %d, %d zeros: %+v, %v", cut, zeros, r, err)
 			}
-			j := mustOpen(t, dir, audit.Options{SegmentBytes: 1 << 16})
+			j := mustOpen(t, dir, audit.Options{SegmentBytes: 4096})
 			mustAppend(t, j, "after")
 			if err := j.Close(); err != nil {
 				t.Fatal(err)

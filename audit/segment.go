@@ -154,7 +154,7 @@ func readHeader(src Source, first uint64) (blank bool, err error) {
 // from; payload is valid during the call only.
 func scanSegment(src Source, first, from, stop uint64, visit func(index uint64, payload []byte) error) (segmentEnd, error) {
 	end := segmentEnd{index: first, off: headerSize, markIndex: first, markOff: headerSize}
-	reader := bufio.NewReaderSize(nil, 256<<10)
+	reader := bufio.NewReaderSize(nil, bufferFor(src))
 	rewind := func() { reader.Reset(io.NewSectionReader(src, end.off, src.Size()-end.off)) }
 	rewind()
 	damaged := func(what string) error {
@@ -214,6 +214,9 @@ func scanSegment(src Source, first, from, stop uint64, visit func(index uint64, 
 	return end, nil
 }
 
+// bufferFor sizes a reading buffer: any frame fits, and small files cost little.
+func bufferFor(src Source) int { return int(min(256<<10, max(src.Size(), 512))) }
+
 type frameKind uint8
 
 const (
@@ -251,6 +254,9 @@ func nextFrame(r *bufio.Reader, index uint64, off int64, first uint64) (payload 
 		return nil, 0, frameBad, nil
 	}
 	frame, err := r.Peek(frameHead + int(n))
+	if err == bufio.ErrBufferFull {
+		return nil, 0, frameBad, nil // longer than the file; see bufferFor
+	}
 	if err != nil && err != io.EOF {
 		return nil, 0, frameBad, err
 	}
@@ -266,7 +272,7 @@ func nextFrame(r *bufio.Reader, index uint64, off int64, first uint64) (payload 
 
 // findMark gives the offset of the first valid mark at or after off, or -1.
 func findMark(src Source, off int64, first uint64) (int64, error) {
-	buf := make([]byte, 256<<10)
+	buf := make([]byte, bufferFor(src))
 	for off < src.Size() {
 		n, err := src.ReadAt(buf, off)
 		if err != nil && err != io.EOF {
@@ -294,7 +300,7 @@ func findMark(src Source, off int64, first uint64) (int64, error) {
 // lastNonZero gives the offset of the last byte at or after off that is not
 // zero, or off-1.
 func lastNonZero(src Source, off int64) (int64, error) {
-	buf := make([]byte, 256<<10)
+	buf := make([]byte, bufferFor(src))
 	last := off - 1
 	for off < src.Size() {
 		n, err := src.ReadAt(buf, off)
