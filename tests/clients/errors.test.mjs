@@ -32,7 +32,9 @@ for (const stream of [false, true]) {
     check(err, OpenAI.PermissionDeniedError, 403, 'policy_denied');
     assert.equal(err.type, 'permission_error');
     assert.equal(err.headers.get('x-should-retry'), 'false');
-    assert.ok(err.error.homeport.rules.length > 0, 'the rules are named');
+    assert.equal(err.error.homeport.event, err.requestID);
+    const [rule] = err.error.homeport.targets[0].rules;
+    assert.ok(rule.rule && rule.do && rule.citations.length > 0, 'the rule, its article and what to do are named');
     assert.equal(fetch.calls, 1);
   });
 }
@@ -82,7 +84,7 @@ test('errors: a bad request names its field', async () => {
 test('errors: a base URL with /v1 twice is told so', async () => {
   const err = await caught(ask(client({ baseURL: `${origin}/v1/v1` })));
   check(err, OpenAI.NotFoundError, 404);
-  assert.match(err.message, /\/v1\/v1/);
+  assert.match(err.message, /\/v1 twice/);
 });
 
 test('errors: an endpoint that is not offered is 501 in the error shape', async () => {
