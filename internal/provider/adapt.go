@@ -83,10 +83,12 @@ type adapter struct {
 	t    Target
 	p    *openai.Patch
 	plan Plan
-	msgs []openai.Edit // edits inside messages
+	// splices are edits of the model's name and inside messages: the patch touches neither.
+	splices []openai.Edit
 
 	choice   string // the tool_choice kind as it will be sent; see tools.go
 	hasTools bool
+	level    string   // the reasoning_effort that goes upstream
 	inside   []member // set in the one top-level object that switches thinking
 	// hint is what must be said to the model in a system message.
 	hint string
@@ -99,12 +101,12 @@ func (w *Wire) Adapt(req *openai.Request, t Target) (Plan, *openai.Error) {
 	if rules == nil {
 		rules = w.remembered(or(t.BaseModel, t.Model))
 	}
-	a := adapter{ModelRules: rules, req: req, t: t, p: openai.NewPatch(req.Object, req.Fields)}
+	a := adapter{ModelRules: rules, req: req, t: t}
 	a.plan = Plan{Model: t.Model, Stream: req.Stream, WantUsage: req.Stream && req.IncludeUsage}
 	if err := a.route(); err != nil {
 		return Plan{}, err
 	}
-	a.model()
+	a.name()
 	var err *openai.Error
 	switch req.Endpoint {
 	case openai.Chat:
@@ -117,8 +119,19 @@ func (w *Wire) Adapt(req *openai.Request, t Target) (Plan, *openai.Error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	a.plan.Edits = a.p.Edits(a.msgs)
+	a.plan.Edits = a.splices
+	if a.p != nil {
+		a.plan.Edits = a.p.Edits(a.splices)
+	}
 	return a.plan, nil
+}
+
+// patch collects the changes to top-level members; most requests need none but the model's name.
+func (a *adapter) patch() *openai.Patch {
+	if a.p == nil {
+		a.p = openai.NewPatch(a.req.Object, a.req.Fields)
+	}
+	return a.p
 }
 
 func (w *Wire) remembered(model string) *ModelRules {
@@ -165,12 +178,20 @@ func (a *adapter) route() *openai.Error {
 	return nil
 }
 
-// model puts the target's own name in. Azure's deployment path ignores the body's.
-func (a *adapter) model() {
+// name puts the target's own name in. Azure's deployment path ignores the body's.
+func (a *adapter) name() {
 	if a.req.Model == a.t.Model && a.req.ModelSpan.Len() > 0 || a.wire.Dialect == DialectAzure && a.t.AzureStyle == "deployments" {
 		return
 	}
-	a.p.Set("model", openai.Quote(make([]byte, 0, len(a.t.Model)+2), a.t.Model))
+	name := a.quoted
+	if a.t.Model != a.ModelRules.model {
+		name = openai.Quote(make([]byte, 0, len(a.t.Model)+2), a.t.Model)
+	}
+	if a.req.ModelSpan.Len() == 0 {
+		a.patch().Set("model", name)
+		return
+	}
+	a.splices = append(make([]openai.Edit, 0, 2), openai.Edit{Span: a.req.ModelSpan, New: name})
 }
 
 func (a *adapter) chat() *openai.Error {
@@ -178,15 +199,31 @@ func (a *adapter) chat() *openai.Error {
 	if a.hasTools && a.endpoints.Tools == No {
 		return unsupported("tools")
 	}
-	steps := [...]func(*adapter) *openai.Error{
-		(*adapter).functions, (*adapter).toolChoice, (*adapter).reasoning, (*adapter).params, (*adapter).tokenLimit,
-		(*adapter).responseFormat, (*adapter).messages, (*adapter).streamOptions,
+	if a.endpoints.ParallelTools == No && a.value("parallel_tool_calls") != nil {
+		a.drop("parallel_tool_calls")
 	}
-	for _, step := range steps {
-		if err := step(a); err != nil {
-			return err
-		}
+	// The order matters: functions and tool_choice settle what thinking must bow to, thinking settles which rules on
+	// parameters hold, and the format's words go into the messages.
+	if err := a.functions(); err != nil {
+		return err
 	}
+	if err := a.toolChoice(); err != nil {
+		return err
+	}
+	if err := a.reasoning(); err != nil {
+		return err
+	}
+	if err := a.params(); err != nil {
+		return err
+	}
+	a.tokenLimit()
+	if err := a.responseFormat(); err != nil {
+		return err
+	}
+	if err := a.messages(); err != nil {
+		return err
+	}
+	a.streamOptions()
 	return nil
 }
 
@@ -194,13 +231,14 @@ func (a *adapter) completions() *openai.Error {
 	if err := a.params(); err != nil {
 		return err
 	}
-	return a.streamOptions()
+	a.streamOptions()
+	return nil
 }
 
 // streamOptions asks for usage wherever that is not refused: metering rests on it. Not reported (DESIGN 5.1).
-func (a *adapter) streamOptions() *openai.Error {
+func (a *adapter) streamOptions() {
 	f, given := a.req.Field("stream_options")
-	given = given && !isNull(f.Value.Of(a.req.Raw))
+	null := given && isNull(f.Value.Of(a.req.Raw))
 	switch {
 	case !a.req.Stream:
 	case a.facts.StreamUsage == "never" || a.only != nil && !a.only["stream_options"]:
@@ -208,20 +246,24 @@ func (a *adapter) streamOptions() *openai.Error {
 			a.drop("stream_options")
 		}
 	case a.req.IncludeUsage:
+	case null:
+		a.plan.AskedUsage = true
+		a.patch().Set("stream_options", []byte(`{"include_usage":true}`))
 	case given:
 		a.plan.AskedUsage = true
-		a.p.Set("stream_options", setMembers(a.req.Raw, f.Value, member{"include_usage", jsonTrue}))
+		a.patch().Set("stream_options", setMembers(a.req.Raw, f.Value, member{"include_usage", jsonTrue}))
 	default:
 		a.plan.AskedUsage = true
-		a.p.Set("stream_options", includeUsage)
+		// A splice at the end beside the patch's own: the object is never empty, so the comma is right.
+		end := a.req.Object.End - 1
+		a.splices = append(a.splices, openai.Edit{Span: openai.Span{Start: end, End: end}, New: includeUsage})
 	}
-	return nil
 }
 
 var (
 	jsonTrue     = []byte("true")
 	jsonFalse    = []byte("false")
-	includeUsage = []byte(`{"include_usage":true}`)
+	includeUsage = []byte(`,"stream_options":{"include_usage":true}`)
 )
 
 // setMembers returns the object at span with members set.
@@ -251,7 +293,7 @@ func (a *adapter) renamed(from, to string) {
 }
 
 func (a *adapter) drop(name string) {
-	a.p.Drop(name)
+	a.patch().Drop(name)
 	a.report(name, "dropped")
 }
 

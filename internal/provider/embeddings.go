@@ -25,7 +25,7 @@ func (a *adapter) embeddings() *openai.Error {
 	}
 	// Without the field every provider answers in floats; the answer side turns them into what the client asked for.
 	if text(a.value("encoding_format")) == "base64" && e.Base64 != "yes" {
-		a.p.Drop("encoding_format")
+		a.patch().Drop("encoding_format")
 		a.report("encoding_format", "emulated")
 		a.plan.ReencodeEmbeddings = true
 	}

@@ -38,7 +38,7 @@ func (a *adapter) jsonObject() *openai.Error {
 	r := &a.facts.ResponseFormat
 	switch {
 	case r.AsSchema:
-		a.p.Set("response_format", formatAnyObject)
+		a.patch().Set("response_format", formatAnyObject)
 		a.report("response_format", "mapped")
 	case a.endpoints.JSONObject == No:
 		return unsupportedValue("response_format")
@@ -56,7 +56,7 @@ func (a *adapter) jsonSchema(f openai.Field) *openai.Error {
 		if _, ok := openai.Member(raw, inner, "strict"); ok && a.facts.ResponseFormat.Strict == "drop" {
 			p := openai.NewPatch(inner, openai.Members(raw, inner))
 			p.Drop("strict")
-			a.p.Set("response_format", within(raw, f.Value, p.Edits(nil)))
+			a.patch().Set("response_format", within(raw, f.Value, p.Edits(nil)))
 			a.report("response_format.strict", "dropped")
 		}
 		return nil
@@ -69,9 +69,9 @@ func (a *adapter) jsonSchema(f openai.Field) *openai.Error {
 	a.say(hintSchema + string(a.plan.Schema))
 	switch a.endpoints.JSONObject {
 	case Yes, ByModel:
-		a.p.Set("response_format", formatObject)
+		a.patch().Set("response_format", formatObject)
 	default:
-		a.p.Drop("response_format")
+		a.patch().Drop("response_format")
 	}
 	a.report("response_format", "emulated")
 	return nil

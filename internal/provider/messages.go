@@ -14,6 +14,9 @@ func (a *adapter) messages() *openai.Error {
 	if a.facts.Reasoning.Replay == "keep_thinking" {
 		a.keepThinking()
 	}
+	if a.hint == "" && a.nothingToDo() {
+		return nil
+	}
 	turns := make([]outMessage, 0, len(a.req.Messages))
 	calls := 0
 	seen := map[string]bool{}
@@ -40,7 +43,9 @@ func (a *adapter) messages() *openai.Error {
 		}
 		if a.facts.Functions == "tools" && a.legacyTurn(m, p, &calls) {
 			a.plan.LegacyFunctions = true
-			role = or(map[string]string{"function": "tool"}[role], role)
+			if role == "function" {
+				role = "tool"
+			}
 			once("messages.function_call", "tool_calls")
 		}
 		flat, err := a.content(m, i)
@@ -57,12 +62,47 @@ func (a *adapter) messages() *openai.Error {
 		return err
 	}
 	for _, t := range turns {
-		a.msgs = append(a.msgs, t.edits...)
+		a.splices = append(a.splices, t.edits...)
 	}
 	if a.hint != "" {
 		a.sayFirst()
 	}
 	return nil
+}
+
+// nothingToDo looks, without allocating, whether every message can go as it came.
+func (a *adapter) nothingToDo() bool {
+	f := &a.facts
+	developer, fold, ordered := f.Roles["developer"], f.Roles["system"] == "user", f.Order != ""
+	before := ""
+	for i := range a.req.Messages {
+		m := &a.req.Messages[i]
+		role := m.Role
+		if role == "developer" && developer != "" || role == "system" && fold || role == "function" && f.Functions != "" {
+			return false
+		}
+		if ordered && (i > 0 && role == "system" || role == "user" && before == "user") {
+			return false
+		}
+		before = role
+		for _, x := range m.Fields {
+			switch x.Name {
+			case "content":
+				if a.req.Raw[x.Value.Start] == '[' {
+					return false
+				}
+			case "reasoning_content":
+				if f.Reasoning.Replay == "strip" {
+					return false
+				}
+			case "function_call":
+				if f.Functions != "" {
+					return false
+				}
+			}
+		}
+	}
+	return !ordered || before != "assistant" && before != "system"
 }
 
 // outMessage is one message on its way out.
@@ -139,13 +179,20 @@ func (a *adapter) sayFirst() {
 	raw := a.req.Raw
 	first := &a.req.Messages[0]
 	if f, ok := first.Field("content"); ok && (first.Role == "system" || first.Role == "developer") {
+		for i := range a.splices {
+			if e := &a.splices[i]; e.Span == f.Value && len(e.New) > 1 { // flattened to a string before
+				q := openai.Quote(nil, "\n\n"+a.hint)
+				e.New = append(append(e.New[:len(e.New)-1:len(e.New)-1], q[1:len(q)-1]...), '"')
+				return
+			}
+		}
 		if e, ok := appendText(raw, f.Value, a.hint); ok {
-			a.msgs = append(a.msgs, e)
+			a.splices = append(a.splices, e)
 			return
 		}
 	}
 	at := first.Start
-	a.msgs = append(a.msgs, openai.Edit{Span: openai.Span{Start: at, End: at}, New: append(systemMessage(a.hint), ',')})
+	a.splices = append(a.splices, openai.Edit{Span: openai.Span{Start: at, End: at}, New: append(systemMessage(a.hint), ',')})
 }
 
 func systemMessage(s string) []byte {

@@ -12,16 +12,8 @@ func (a *adapter) reorder(turns []outMessage, once func(param, action string)) (
 		return false, nil
 	}
 	raw := a.req.Raw
-	if a.facts.Order == "system_first" {
-		last := turns[len(turns)-1]
-		if last.role == "assistant" || last.role == "system" {
-			if f, ok := last.m.Field("partial"); !ok || string(f.Value.Of(raw)) != "true" {
-				return false, refuse("messages", "unsupported_value", "This target wants the last message from the user or a tool.", "此目标要求最后一条消息来自用户或工具。")
-			}
-		}
-		if a.inOrder(turns) {
-			return false, nil
-		}
+	if a.facts.Order == "system_first" && a.inOrder(turns) {
+		return false, nil
 	}
 	system, hasSystem := "", false
 	var rest []outMessage
@@ -38,6 +30,16 @@ func (a *adapter) reorder(turns []outMessage, once func(param, action string)) (
 			system += "\n\n"
 		}
 		system, hasSystem = system+s, true
+		if _, named := t.m.Field("name"); named {
+			once("messages.name", "dropped")
+		}
+	}
+	if a.facts.Order == "system_first" {
+		if len(rest) == 0 {
+			fold = true // nothing but instructions: they are the user's turn
+		} else if last := rest[len(rest)-1]; last.role == "assistant" && !a.partial(last.m) {
+			return false, refuse("messages", "unsupported_value", "This target wants the last message from the user or a tool.", "此目标要求最后一条消息来自用户或工具。")
+		}
 	}
 	if fold && !hasSystem && a.hint == "" {
 		return false, nil
@@ -49,6 +51,7 @@ func (a *adapter) reorder(turns []outMessage, once func(param, action string)) (
 		system += a.hint
 		hasSystem = true
 	}
+	moved := hasSystem && (len(turns) != len(rest)+1 || turns[0].role != "system")
 	bodies := make([][]byte, 0, len(rest)+1)
 	if hasSystem && !fold {
 		bodies = append(bodies, systemMessage(system))
@@ -58,16 +61,18 @@ func (a *adapter) reorder(turns []outMessage, once func(param, action string)) (
 		body := within(raw, t.m.Span, t.edits)
 		if a.facts.Order == "system_first" && t.role == "user" {
 			said, ok := a.words(t.m)
+			ok = ok && len(t.m.Fields) == 2
 			first := i
 			for ok && i+1 < len(rest) && rest[i+1].role == "user" {
 				more, text := a.words(rest[i+1].m)
-				if !text {
-					break // parts other than text stay apart
+				if !text || len(rest[i+1].m.Fields) > 2 {
+					break // parts other than text, and turns with names, stay apart
 				}
 				said += "\n\n" + more
 				i++
 			}
 			if i > first {
+				moved = true
 				body = append(openai.Quote([]byte(`{"role":"user","content":`), said), '}')
 			}
 		}
@@ -84,6 +89,9 @@ func (a *adapter) reorder(turns []outMessage, once func(param, action string)) (
 		body := append(openai.Quote([]byte(`{"role":"user","content":`), system), '}')
 		bodies = append([][]byte{body}, bodies...)
 	}
+	if !moved && !fold {
+		return false, nil // what is out of order cannot be merged: as it came
+	}
 	b := []byte{'['}
 	for i, body := range bodies {
 		if i > 0 {
@@ -91,7 +99,7 @@ func (a *adapter) reorder(turns []outMessage, once func(param, action string)) (
 		}
 		b = append(b, body...)
 	}
-	a.p.Set("messages", append(b, ']'))
+	a.patch().Set("messages", append(b, ']'))
 	if fold {
 		once("messages.role.system", "folded")
 	} else {
@@ -100,14 +108,21 @@ func (a *adapter) reorder(turns []outMessage, once func(param, action string)) (
 	return true, nil
 }
 
-// inOrder: at most one system message, first, and no two user turns in a row.
+// inOrder: at most one system message, first, no two user turns in a row, the last turn not the assistant's own.
 func (a *adapter) inOrder(turns []outMessage) bool {
 	for i, t := range turns {
 		if i > 0 && (t.role == "system" || t.role == "user" && turns[i-1].role == "user") {
 			return false
 		}
 	}
-	return true
+	last := turns[len(turns)-1]
+	return last.role != "system" && (last.role != "assistant" || a.partial(last.m))
+}
+
+// partial reports whether an assistant's message asks to be continued.
+func (a *adapter) partial(m *openai.Message) bool {
+	f, ok := m.Field("partial")
+	return ok && string(f.Value.Of(a.req.Raw)) == "true"
 }
 
 // words is the text of a message whose content is a string or text parts only.

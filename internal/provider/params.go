@@ -12,12 +12,12 @@ import (
 
 // params applies the rules on single fields, in the order the fields came, then those on absence by name.
 func (a *adapter) params() *openai.Error {
-	if len(a.facts.Params) == 0 && a.only == nil {
+	if len(a.ModelRules.params) == 0 && a.only == nil {
 		return nil
 	}
 	for _, f := range a.req.Fields {
-		p := a.ModelRules.params[f.Name]
-		if p == nil || !a.when(p.When) {
+		p := a.rule(f.Name)
+		if p == nil {
 			continue
 		}
 		v := f.Value.Of(a.req.Raw)
@@ -28,26 +28,57 @@ func (a *adapter) params() *openai.Error {
 			return err
 		}
 	}
-	for _, p := range a.adds {
-		if a.req.Endpoint == openai.Chat && !a.req.Has(p.name) && a.when(p.When) {
-			a.p.Set(p.name, p.value)
-			a.report(p.name, "set")
+	for _, name := range a.adds {
+		if a.req.Endpoint != openai.Chat || a.req.Has(name) {
+			continue
+		}
+		if p := a.rule(name); p != nil && p.value != nil {
+			a.patch().Set(name, p.value)
+			a.report(name, "set")
 		}
 	}
 	if a.only != nil && a.req.Endpoint == openai.Chat {
 		for _, f := range a.req.Fields {
-			if !a.only[f.Name] && a.ModelRules.params[f.Name] == nil && !ownSteps[f.Name] {
-				a.drop(f.Name)
+			if a.only[f.Name] || a.ModelRules.params[f.Name] != nil || slices.Contains(ownSteps, f.Name) ||
+				a.facts.Reasoning.Control != "" && slices.Contains(reasoningFields, f.Name) {
+				continue
 			}
+			a.patch().Drop(f.Name)
+			a.report(plainName(f.Name), "dropped")
 		}
 	}
 	return nil
 }
 
-// ownSteps are the fields that other steps than params settle, so `only` leaves them alone.
-var ownSteps = map[string]bool{"model": true, "messages": true, "stream": true, "stream_options": true, "max_tokens": true,
-	"max_completion_tokens": true, "response_format": true, "functions": true, "function_call": true, "reasoning_effort": true,
-	"tool_choice": true, "thinking": true, "enable_thinking": true}
+// The fields that other steps than params settle, so that `only` leaves them alone.
+var (
+	ownSteps = []string{"model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens", "response_format",
+		"functions", "function_call"}
+	reasoningFields = []string{"reasoning_effort", "thinking", "enable_thinking"}
+)
+
+// plainName is a field's name as a report may show it: names that a client made up could hold anything.
+func plainName(name string) string {
+	for i := range len(name) {
+		if c := name[i]; (c < 'a' || c > 'z') && c != '_' && (c < '0' || c > '9') {
+			return "unknown_field"
+		}
+	}
+	if len(name) > 32 || len(name) == 0 {
+		return "unknown_field"
+	}
+	return name
+}
+
+// rule is the one that holds for the field in this request, nil for none.
+func (a *adapter) rule(name string) *param {
+	for _, p := range a.ModelRules.params[name] {
+		if a.when(p.When) {
+			return p
+		}
+	}
+	return nil
+}
 
 func (a *adapter) when(w When) bool {
 	return (w.Stream == nil || *w.Stream == a.req.Stream) && (w.Tools == nil || *w.Tools == a.hasTools) &&
@@ -60,7 +91,7 @@ func (a *adapter) param(p *param, v []byte) *openai.Error {
 	}
 	switch p.Action {
 	case "rename":
-		a.p.Rename(p.name, p.To)
+		a.patch().Rename(p.name, p.To)
 		a.renamed(p.name, p.To)
 	case "drop":
 		a.drop(p.name)
@@ -72,7 +103,7 @@ func (a *adapter) param(p *param, v []byte) *openai.Error {
 		a.clamp(p, v)
 	case "map":
 		if to, ok := p.values[string(v)]; ok && !bytes.Equal(to, v) {
-			a.p.Set(p.name, to)
+			a.patch().Set(p.name, to)
 			a.report(p.name, "mapped")
 		}
 	case "hash":
@@ -123,9 +154,9 @@ func (a *adapter) clamp(p *param, v []byte) {
 	to := n
 	switch {
 	case n == 0 && p.zeroSet != nil:
-		a.p.Drop(p.name)
+		a.patch().Drop(p.name)
 		for _, m := range p.zeroSet {
-			a.p.Set(m.name, m.value)
+			a.patch().Set(m.name, m.value)
 			a.renamed(p.name, m.name)
 		}
 		return
@@ -137,7 +168,7 @@ func (a *adapter) clamp(p *param, v []byte) {
 		to = *p.Max
 	}
 	if to != n {
-		a.p.Set(p.name, number(to))
+		a.patch().Set(p.name, number(to))
 		a.report(p.name, "clamped")
 	}
 }
@@ -148,20 +179,20 @@ func (a *adapter) hash(p *param, v []byte) {
 	if len(s) > p.MaxChars {
 		sum := sha256.Sum256([]byte("homeport user\x00" + s))
 		short := hex.EncodeToString(sum[:])
-		a.p.Set(p.name, openai.Quote(nil, short[:min(p.MaxChars, len(short))]))
+		a.patch().Set(p.name, openai.Quote(nil, short[:min(p.MaxChars, len(short))]))
 		a.report(p.name, "hashed")
 	}
 	if p.To != "" {
-		a.p.Rename(p.name, p.To)
+		a.patch().Rename(p.name, p.To)
 		a.renamed(p.name, p.To)
 	}
 }
 
 // tokenLimit gives the output limit the one name that the target knows.
-func (a *adapter) tokenLimit() *openai.Error {
+func (a *adapter) tokenLimit() {
 	name := a.facts.TokenLimit
 	if name == "" {
-		return nil
+		return
 	}
 	old, now := a.value("max_tokens") != nil, a.value("max_completion_tokens") != nil
 	if old && now {
@@ -170,14 +201,10 @@ func (a *adapter) tokenLimit() *openai.Error {
 	switch {
 	case name == "either":
 	case now && name != "max_completion_tokens":
-		if old {
-			a.p.Drop("max_tokens")
-		}
-		a.p.Rename("max_completion_tokens", name)
+		a.patch().Rename("max_completion_tokens", name)
 		a.renamed("max_completion_tokens", name)
 	case old && !now && name != "max_tokens":
-		a.p.Rename("max_tokens", name)
+		a.patch().Rename("max_tokens", name)
 		a.renamed("max_tokens", name)
 	}
-	return nil
 }

@@ -27,7 +27,7 @@ func switchField(control string) (field, shown string) {
 	case controlEnable:
 		return "enable_thinking", "enable_thinking"
 	case controlTemplate:
-		return "chat_template_kwargs", "enable_thinking"
+		return "chat_template_kwargs", "chat_template_kwargs.enable_thinking"
 	}
 	return "reasoning_effort", "reasoning_effort"
 }
@@ -91,7 +91,7 @@ func (a *adapter) reasoning() *openai.Error {
 		if field == own || a.value(field) == nil {
 			continue
 		}
-		a.p.Drop(field)
+		a.patch().Drop(field)
 		if s := a.switchOf(field); s != "" && want == "" {
 			want, from, shift = s, field, field
 		} else {
@@ -112,9 +112,9 @@ func (a *adapter) reasoning() *openai.Error {
 		}
 		switch {
 		case to != on && to != off:
-			level = to
+			level, a.level = to, to
 			if to != effort {
-				a.p.Set("reasoning_effort", openai.Quote(nil, to))
+				a.patch().Set("reasoning_effort", openai.Quote(nil, to))
 				a.report("reasoning_effort", "mapped")
 			}
 			if want == "" {
@@ -126,7 +126,7 @@ func (a *adapter) reasoning() *openai.Error {
 		case want != "":
 			a.drop("reasoning_effort")
 		default:
-			a.p.Drop("reasoning_effort")
+			a.patch().Drop("reasoning_effort")
 			want, from, shift = to, "reasoning_effort", "reasoning_effort"
 		}
 	}
@@ -154,6 +154,8 @@ func (a *adapter) carry(want, from, shift, level string, native bool, shown stri
 		if shift != "" {
 			a.renamed(shift, shown)
 			shift = ""
+		} else {
+			a.report(shown, want)
 		}
 	}
 	if shift != "" {
@@ -188,12 +190,13 @@ func (a *adapter) demands(want, from string) *openai.Error {
 }
 
 func (a *adapter) stopThinking() {
-	if a.facts.Reasoning.Control != controlEffort && a.value("reasoning_effort") != nil {
-		a.p.Drop("reasoning_effort")
+	if a.facts.Reasoning.Control != controlEffort && a.level != "" {
+		a.drop("reasoning_effort")
 	}
 	a.setSwitch(false)
 	a.plan.Thinking = off
-	a.report("thinking", "off")
+	_, shown := switchField(a.facts.Reasoning.Control)
+	a.report(shown, off)
 }
 
 // setSwitch puts the target's own switch in, keeping what else a client's object of that name holds.
@@ -211,12 +214,12 @@ func (a *adapter) setSwitch(think bool) {
 		}
 		a.setIn("thinking", member{"type", openai.Quote(nil, kind)})
 	case controlEnable:
-		a.p.Set("enable_thinking", v)
+		a.patch().Set("enable_thinking", v)
 	case controlTemplate:
 		a.setIn("chat_template_kwargs", member{"enable_thinking", v})
 	case controlEffort:
 		if !think {
-			a.p.Set("reasoning_effort", []byte(`"none"`))
+			a.patch().Set("reasoning_effort", []byte(`"none"`))
 		}
 	}
 }
@@ -230,11 +233,11 @@ func (a *adapter) setIn(field string, m member) {
 		a.inside = append(a.inside, m)
 	}
 	if f, ok := a.req.Field(field); ok && a.req.Raw[f.Value.Start] == '{' {
-		a.p.Set(field, setMembers(a.req.Raw, f.Value, a.inside...))
+		a.patch().Set(field, setMembers(a.req.Raw, f.Value, a.inside...))
 		return
 	}
 	empty := []byte("{}")
-	a.p.Set(field, setMembers(empty, openai.Span{End: 2}, a.inside...))
+	a.patch().Set(field, setMembers(empty, openai.Span{End: 2}, a.inside...))
 }
 
 // keepThinking asks a provider that strips earlier turns' reasoning by default to read it, when the client sends it back.

@@ -7,6 +7,8 @@ import (
 	"path"
 	"slices"
 	"strconv"
+
+	"homeport/internal/openai"
 )
 
 // RequestFacts is the `request:` section of a catalog file: what holds for every model, then what differs by model.
@@ -35,7 +37,7 @@ type RequestRules struct {
 	Content Content `yaml:"content"`
 	// Order is "system_first": one system message, first; turns of one side are merged; the last is user's or a tool's.
 	Order string `yaml:"order"`
-	// TokenLimit is the one name of the output limit: max_tokens, max_completion_tokens, max_new_tokens, or either (not both).
+	// TokenLimit is the one name of the output limit: max_tokens, max_completion_tokens, or either (not both).
 	TokenLimit string `yaml:"token_limit"`
 	// StreamUsage is "never" where stream_options is refused; else usage is always asked for.
 	StreamUsage string `yaml:"stream_usage"`
@@ -140,9 +142,11 @@ const (
 // ModelRules are the rules of one wire for one model, ready for use. Immutable; make them once per target with [Wire.For].
 type ModelRules struct {
 	wire      *Wire
+	model     string
+	quoted    []byte // the model as a JSON string
 	endpoints Endpoints
-	params    map[string]*param
-	adds      []*param // rules that act on absence, in order of name
+	params    map[string][]*param // by field; the first whose condition holds counts
+	adds      []string            // fields with rules that act on absence, in order of name
 	only      map[string]bool
 	facts     RequestRules
 	// touchMessages is set when any rule looks into messages.
@@ -166,26 +170,19 @@ type member struct {
 
 // For returns the rules for a model, by the name its maker gives it (not a deployment's name).
 func (w *Wire) For(model string) *ModelRules {
-	m := &ModelRules{wire: w, endpoints: w.Endpoints, facts: w.Request.RequestRules, params: map[string]*param{}}
+	m := &ModelRules{wire: w, model: model, quoted: openai.Quote(nil, model), endpoints: w.Endpoints, facts: w.Request.RequestRules, params: map[string][]*param{}}
 	f := &m.facts
-	f.Params = maps.Clone(f.Params)
-	if f.Params == nil {
-		f.Params = map[string]Rule{}
-	}
+	m.add(f.Params)
 	for _, o := range w.Request.Models {
 		if matches(o.Match, model) {
 			f.overlay(o.RequestRules)
 			overlaySupport(&m.endpoints, o.Endpoints)
+			m.add(o.Params)
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(f.Params)) {
-		p, err := compile(name, f.Params[name])
-		if err != nil || p.Action == "pass" && p.value == nil {
-			continue // check has refused errors
-		}
-		m.params[name] = p
-		if p.value != nil {
-			m.adds = append(m.adds, p)
+	for _, name := range slices.Sorted(maps.Keys(m.params)) {
+		if slices.ContainsFunc(m.params[name], func(p *param) bool { return p.value != nil }) {
+			m.adds = append(m.adds, name)
 		}
 	}
 	if len(f.Only) > 0 {
@@ -197,6 +194,20 @@ func (w *Wire) For(model string) *ModelRules {
 	m.touchMessages = len(f.Roles) > 0 || f.Content != (Content{}) || f.Order != "" || f.Reasoning.Replay == "strip" ||
 		m.endpoints.Vision == No || f.Functions != "" || f.Reasoning.Replay == "keep_thinking"
 	return m
+}
+
+// add puts rules before those there are: one with a condition leaves the others to hold where it does not.
+func (m *ModelRules) add(rules map[string]Rule) {
+	for name, rule := range rules {
+		p, err := compile(name, rule)
+		switch {
+		case err != nil: // check has refused the file
+		case rule.When == (When{}):
+			m.params[name] = []*param{p}
+		default:
+			m.params[name] = append([]*param{p}, m.params[name]...)
+		}
+	}
 }
 
 func matches(globs []string, model string) bool {
@@ -233,7 +244,6 @@ func glob(pattern, s string) bool {
 }
 
 func (f *RequestRules) overlay(o RequestRules) {
-	maps.Copy(f.Params, o.Params)
 	if o.Only != nil {
 		f.Only = o.Only
 	}
@@ -365,7 +375,7 @@ func (w *Wire) check() error {
 		in(at+"content.parts", f.Content.Parts, "", "flatten")
 		in(at+"content.images", f.Content.Images, "", "data")
 		in(at+"order", f.Order, "", "system_first")
-		in(at+"token_limit", f.TokenLimit, "", "max_tokens", "max_completion_tokens", "max_new_tokens", "either")
+		in(at+"token_limit", f.TokenLimit, "", "max_tokens", "max_completion_tokens", "either")
 		in(at+"stream_usage", f.StreamUsage, "", "never")
 		in(at+"functions", f.Functions, "", "tools", "refuse")
 		in(at+"reasoning.control", f.Reasoning.Control, "", controlEffort, controlThinking, controlEnable, controlTemplate)

@@ -31,11 +31,11 @@ func (a *adapter) toolChoice() *openai.Error {
 func (a *adapter) choose(given openai.Span) *openai.Error {
 	switch a.facts.ToolChoice[a.choice] {
 	case choiceDrop:
-		a.p.Drop("tool_choice")
+		a.patch().Drop("tool_choice")
 		a.report("tool_choice", "dropped")
 	case choiceStripTools:
-		a.p.Drop("tool_choice")
-		a.p.Drop("tools")
+		a.patch().Drop("tool_choice")
+		a.patch().Drop("tools")
 		a.hasTools = false
 		a.report("tool_choice", "dropped")
 		a.report("tools", "dropped")
@@ -46,7 +46,7 @@ func (a *adapter) choose(given openai.Span) *openai.Error {
 		if !ok {
 			return a.refuseChoice()
 		}
-		a.p.Set("tool_choice", namedChoice(name))
+		a.patch().Set("tool_choice", namedChoice(name))
 		a.report("tool_choice", "named")
 	}
 	return nil
@@ -58,9 +58,9 @@ func (a *adapter) refuseChoice() *openai.Error {
 		a.choice = "auto"
 		switch a.facts.ToolChoice["auto"] {
 		case choiceDrop:
-			a.p.Drop("tool_choice")
+			a.patch().Drop("tool_choice")
 		default:
-			a.p.Set("tool_choice", []byte(`"auto"`))
+			a.patch().Set("tool_choice", []byte(`"auto"`))
 		}
 		a.report("tool_choice", "auto")
 		return nil
@@ -117,24 +117,24 @@ func (a *adapter) functions() *openai.Error {
 			}
 			b = append(append(append(b, `{"type":"function","function":`...), fn.Of(raw)...), '}')
 		}
-		a.p.Drop("functions")
-		a.p.Set("tools", append(b, ']'))
+		a.patch().Drop("functions")
+		a.patch().Set("tools", append(b, ']'))
 		a.renamed("functions", "tools")
 	}
 	if c == nil {
 		return nil
 	}
-	a.p.Drop("function_call")
+	a.patch().Drop("function_call")
 	a.renamed("function_call", "tool_choice")
 	if c[0] == '{' {
 		cf, _ := a.req.Field("function_call")
 		name, _ := openai.Member(raw, cf.Value, "name")
 		a.choice = "named"
-		a.p.Set("tool_choice", namedChoice(openai.Str(raw, name)))
+		a.patch().Set("tool_choice", namedChoice(openai.Str(raw, name)))
 		return nil
 	}
 	a.choice = text(c)
-	a.p.Set("tool_choice", c)
+	a.patch().Set("tool_choice", c)
 	return nil
 }
 
