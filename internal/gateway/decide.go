@@ -145,7 +145,7 @@ func (p *Pipeline) resolve(app *App, model string) (*Route, []Choice) {
 // unknownModel lists what the key may use, so that the caller need not ask for it.
 func unknownModel(app *App) *openai.Error {
 	names := make([]string, 0, 20)
-	for _, m := range app.Models {
+	for _, m := range app.Models() {
 		if len(names) == 20 {
 			names = append(names, "…")
 			break
@@ -155,4 +155,17 @@ func unknownModel(app *App) *openai.Error {
 	list := strings.Join(names, ", ")
 	return &openai.Error{Status: http.StatusNotFound, Type: "invalid_request_error", Code: "model_not_found", Param: "model",
 		Message: "This key has no route for the requested model. It may use: " + list + ". 该密钥没有所请求模型的路由，可用模型：" + list + "。"}
+}
+
+// AnyPermitted reports whether a request that carries nothing could go to one of the choices.
+func (p *Pipeline) AnyPermitted(app *App, choices []Choice, now time.Time) bool {
+	facts := choices[0].Base.Facts()
+	setMeasured(p, app, &admitted{}, &Findings{}, facts, now)
+	for _, c := range choices {
+		facts.Rebase(c.Base)
+		if p.Memory.Decide(facts, p.Profile).Verdict.Permitted() {
+			return true
+		}
+	}
+	return false
 }

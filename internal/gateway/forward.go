@@ -129,6 +129,7 @@ func (c *carrier) try(ctx context.Context, index, n int) upstream.Outcome {
 	defer func() { ticket.Done(health) }()
 	if j.Meters.Begin != nil {
 		j.Meters.Begin()
+		defer j.Meters.Left()
 	}
 	ans, err := j.Client.Do(ctx, &upstream.Call{Path: j.plan.Path, Query: j.plan.Query, Body: c.body, Stream: c.in.req.Stream})
 	c.body = nil // not needed again: a further try builds its own

@@ -45,8 +45,8 @@ type App struct {
 	Important, Core, StateSecret       *bool // nil: measured
 	// FactsJSON are the members of the event's facts that hold for every request of the app.
 	FactsJSON []byte
-	// Models lists what the app may ask for, for GET /v1/models.
-	Models []ModelName
+	// Models lists what the app may ask for, for GET /v1/models. Safe for concurrent use; worked out at first use.
+	Models func() []ModelName
 	Meters AppMeters
 }
 
@@ -114,7 +114,8 @@ type AppMeters struct {
 
 // TargetMeters count one target's calls. Nil functions count nothing.
 type TargetMeters struct {
-	Begin func()
+	Begin func() // a call begins
+	Left  func() // and ends
 	// End reports one concluded request: duration, time to the first event (0: none), tokens by kind and their source.
 	End func(op string, status int, outcome string, took, first time.Duration, u provider.Usage)
 }

@@ -22,7 +22,7 @@ func appendModel(dst []byte, m ModelName) []byte {
 // writeModels answers GET /v1/models with what this key may use.
 func writeModels(w http.ResponseWriter, app *App) {
 	b := []byte(`{"object":"list","data":[`)
-	for i, m := range app.Models {
+	for i, m := range app.Models() {
 		if i > 0 {
 			b = append(b, ',')
 		}
@@ -32,13 +32,13 @@ func writeModels(w http.ResponseWriter, app *App) {
 }
 
 func writeModel(w http.ResponseWriter, app *App, id string) {
-	i := slices.IndexFunc(app.Models, func(m ModelName) bool { return m.ID == id })
+	i := slices.IndexFunc(app.Models(), func(m ModelName) bool { return m.ID == id })
 	if i < 0 {
 		app.admitted(http.StatusNotFound)
 		unknownModel(app).Write(w)
 		return
 	}
-	writeJSON(w, append(appendModel(nil, app.Models[i]), '\n'))
+	writeJSON(w, append(appendModel(nil, app.Models()[i]), '\n'))
 }
 
 func writeJSON(w http.ResponseWriter, b []byte) {
