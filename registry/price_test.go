@@ -46,7 +46,7 @@ func TestMicroCNY(t *testing.T) {
 		{"too large to hold", flash, math.MaxInt64, math.MaxInt64, 0, 0, false},
 		{"cached price unknown", price(t, "moonshot-cn", "kimi-k3"), 10, 10, 1, 0, false},
 		{"cached price not needed", price(t, "moonshot-cn", "kimi-k3"), 10, 10, 0, 1200, true},
-		{"no exchange rate", price(t, "azure-openai", "gpt-4o"), 10, 10, 0, 0, false},
+		{"in dollars", price(t, "azure-openai", "gpt-4o"), 10, 10, 0, 847, true}, // 125 micro-USD at 6.7686
 		{"input price unknown", price(t, "siliconflow-cn", "BAAI/bge-m3"), 10, 0, 0, 0, false},
 		{"unit unknown", price(t, "siliconflow-cn", "FunAudioLLM/CosyVoice2-0.5B"), 10, 0, 0, 0, false},
 		{"embedding", price(t, "dashscope", "text-embedding-v4"), 1_000_001, 0, 0, 500_001, true},
@@ -59,15 +59,43 @@ func TestMicroCNY(t *testing.T) {
 	if got, ok := price(t, "moonshot-cn", "kimi-k3").MicroCNYAtMost(10, 10); got != 1200 || !ok {
 		t.Errorf("at most: %d %v", got, ok)
 	}
-	if price(t, "azure-openai", "gpt-4o").InCNY() || !flash.InCNY() {
+	if price(t, "siliconflow-cn", "BAAI/bge-m3").InCNY() || !flash.InCNY() {
 		t.Error("InCNY is wrong")
+	}
+}
+
+// Without an exchange rate a price in dollars has no value in CNY.
+func TestNoRate(t *testing.T) {
+	data := copyData(t, "data/rates.yaml", "pair: USD/CNY", "pair: EUR/CNY")
+	r, err := registry.LoadFS(data, "azure-openai")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, ok := r.Model("azure-openai", "gpt-4o")
+	if !ok || m.Price == nil {
+		t.Fatal("no price of gpt-4o")
+	}
+	if got, ok := m.Price.MicroCNY(10, 10, 0); ok || m.Price.InCNY() {
+		t.Errorf("counted as %d", got)
+	}
+}
+
+// A rate rests on a dated source, or it is not in the data.
+func TestRates(t *testing.T) {
+	rates := load(t).Rates()
+	if len(rates) == 0 {
+		t.Fatal("no rate")
+	}
+	for _, x := range rates {
+		if len(x.AsOf) != len("2006-01-02") || x.Rate < 1_000_000 || x.Rate > 20_000_000 {
+			t.Errorf("rate %+v", x)
+		}
 	}
 }
 
 // With a rate, USD prices count, long context included: by factors (OpenAI) and by prices (MiniMax).
 func TestMicroCNYLongContextAndRate(t *testing.T) {
-	r, err := registry.LoadFS(copyData(t, "data/rates.yaml", "rates: []",
-		"rates: [{pair: USD/CNY, rate: 7.1, as_of: '2026-01-01', source: test, verified: false}]"))
+	r, err := registry.LoadFS(copyData(t, "data/rates.yaml", "rate: 6.7686", "rate: 7.1"))
 	if err != nil {
 		t.Fatal(err)
 	}

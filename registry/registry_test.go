@@ -248,7 +248,7 @@ func TestBadData(t *testing.T) {
 		{"filing columns", "data/filings.csv", "name_zh,name_en", "name_en,name_zh", "columns differ"},
 		{"region place twice", "data/regions/openai.yaml", "'AL', 'DZ'", "'AL', 'AL'", "listed twice"},
 		{"region unknown provider", "data/regions/openai.yaml", "provider: openai", "provider: open-ai", "open-ai"},
-		{"rate without source", "data/rates.yaml", "rates: []", "rates: [{pair: USD/CNY, rate: 7}]", "lacks rate, source or as_of"},
+		{"rate without source", "data/rates.yaml", "    as_of: '2026-06-19'\n", "    as_of: soon\n", "lacks rate, source or as_of"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			data := copyData(t, c.file, c.old, c.new)
