@@ -244,6 +244,11 @@ func (e catalogPrinter) showModel(r *registry.Registry, records []registry.Model
 		e.field("每百万 token 价格（输入/输出）", "price per 1M (in/out)", e.price(m.Price))
 		if m.Price != nil {
 			e.field("缓存输入", "cached input", e.money(m.Price.CachedInput, m.Price.Currency))
+			for _, x := range r.Rates() {
+				if x.Pair == m.Price.Currency+"/CNY" {
+					e.field("折算汇率", "rate", e.mark(x.Rate.String()+" CNY ("+x.AsOf+")", x.Verified))
+				}
+			}
 			if lc := m.Price.LongContext; lc != nil {
 				e.field("长上下文", "long context", fmt.Sprintf(e.say("超过 %d 个输入 token 时另价", "another price above %d input tokens"), lc.AboveInputTokens))
 			}
