@@ -89,6 +89,8 @@ type Config struct {
 	Version string
 	// RootCAs replaces the system's certificate authorities when set.
 	RootCAs *x509.CertPool
+
+	resolver *net.Resolver // for tests; nil means the system's
 }
 
 // Limits of the transport. Buffers are small because thousands of streams are open at once.
@@ -275,6 +277,7 @@ func newTransport(cfg Config, base *url.URL, t Timeouts) (*http.Transport, error
 		KeepAlive:      tcpKeepAlive,
 		FallbackDelay:  happyEyeballDelay,
 		ControlContext: permit.Control,
+		Resolver:       cfg.resolver,
 	}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)

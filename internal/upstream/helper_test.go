@@ -117,3 +117,48 @@ func patient(t testing.TB) context.Context {
 	t.Cleanup(cancel)
 	return ctx
 }
+
+// nameServer answers every question for an A record with one address, over loopback UDP, in the form of
+// RFC 1035 4.
+func nameServer(t testing.TB, addr string) *net.Resolver {
+	t.Helper()
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { pc.Close() })
+	ip := net.ParseIP(addr).To4()
+	go func() {
+		buf := make([]byte, 1500)
+		for {
+			n, from, err := pc.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			end := 12
+			for end < n && buf[end] != 0 {
+				end += int(buf[end]) + 1
+			}
+			end += 5 // the root label, type and class
+			if end > n {
+				continue
+			}
+			question := buf[12:end]
+			answers := byte(0)
+			if question[len(question)-3] == 1 { // type A; none for AAAA
+				answers = 1
+			}
+			msg := []byte{buf[0], buf[1], 0x81, 0x80, 0, 1, 0, answers, 0, 0, 0, 0}
+			msg = append(msg, question...)
+			if answers == 1 {
+				msg = append(msg, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4)
+				msg = append(msg, ip...)
+			}
+			_, _ = pc.WriteTo(msg, from)
+		}
+	}()
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "udp", pc.LocalAddr().String())
+	}}
+}

@@ -1,0 +1,6 @@
+package upstream
+
+import "net"
+
+// SetResolver makes a configuration resolve names by r.
+func SetResolver(cfg *Config, r *net.Resolver) { cfg.resolver = r }
