@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 )
 
 // Kind is what a budget counts.
@@ -46,6 +47,9 @@ func (s *Store) Reserve(ctx context.Context, b Budget, amount, limit int64) (u U
 		if limit > 0 && (amount > limit || u.Total() > limit-amount) {
 			return nil
 		}
+		if amount > math.MaxInt64-u.Reserved-u.Settled {
+			return errFull
+		}
 		ok = true
 		u.Reserved += amount
 		return put(ctx, tx, b, u)
@@ -68,6 +72,9 @@ func (s *Store) Settle(ctx context.Context, b Budget, reserved, actual int64) (u
 			return fmt.Errorf("more is settled (%d) than is reserved (%d)", reserved, u.Reserved)
 		}
 		u.Reserved -= reserved
+		if actual > math.MaxInt64-u.Reserved-u.Settled {
+			return errFull
+		}
 		u.Settled += actual
 		return put(ctx, tx, b, u)
 	})
@@ -101,6 +108,8 @@ func (s *Store) SettleOrphans(ctx context.Context) (n int64, err error) {
 	})
 	return n, err
 }
+
+var errFull = errors.New("the counter is full")
 
 // querier is a transaction or a pool.
 type querier interface {
