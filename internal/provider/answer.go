@@ -101,7 +101,11 @@ func (a *Answer) quick(data []byte) ([]byte, bool) {
 	} else if !a.headWhole {
 		return nil, false
 	}
-	count, ok := a.plainChoice(look)
+	open := 0 // how deep the braces stand at the end of what is looked at: closed, and the chunk's own too without its tail
+	if len(look) == len(rest) {
+		open = -1
+	}
+	count, ok := a.plainChoice(look, open)
 	if !ok {
 		return nil, false
 	}
@@ -115,14 +119,26 @@ func (a *Answer) quick(data []byte) ([]byte, bool) {
 }
 
 // plainChoice walks the strings of b, which begins at the value of "choices", and reports whether none of its members
-// needs more than to be relayed. In valid JSON a string followed by a colon can only be a name.
-func (a *Answer) plainChoice(b []byte) (count charCount, ok bool) {
+// needs more than to be relayed, and that braces and brackets end at depth open. In valid JSON a string followed by a colon
+// can only be a name.
+func (a *Answer) plainChoice(b []byte, open int) (count charCount, ok bool) {
 	if len(b) == 0 || b[0] != '[' {
 		return count, false
 	}
 	body := false
+	depth := 1
 	for i := 1; i < len(b); i++ {
-		if b[i] != '"' {
+		switch b[i] {
+		case '"':
+		case '{', '[':
+			depth++
+			continue
+		case '}', ']':
+			depth--
+			continue
+		case '\n':
+			return count, false // must not get into a frame of our own
+		default:
 			continue
 		}
 		end := stringEnd(b, i)
@@ -186,7 +202,7 @@ func (a *Answer) plainChoice(b []byte) (count charCount, ok bool) {
 			}
 		}
 	}
-	return count, body
+	return count, body && depth == open
 }
 
 func (a *Answer) ruled(name []byte) bool {

@@ -136,3 +136,17 @@ func packFloats(array []byte) ([]byte, bool) {
 	out = base64.StdEncoding.AppendEncode(append(out, '"'), floats)
 	return append(out, '"'), true
 }
+
+// Single takes a whole JSON body that came in answer to a streamed request: a failure, or an answer that becomes one event.
+// [Answer.Finish] then gives the rest, as after [DONE].
+func (a *Answer) Single(body []byte) (event []byte, err *openai.Error) {
+	out, emit, _, err := a.Event("", body)
+	if err != nil {
+		return nil, err
+	}
+	if !emit && !a.done {
+		return nil, a.fail(&failure{code: "invalid_body"})
+	}
+	a.done = true
+	return bytes.Clone(out), nil
+}

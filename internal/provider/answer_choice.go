@@ -1,7 +1,10 @@
 package provider
 
 import (
+	"bytes"
+	"encoding/json/jsontext"
 	"slices"
+	"strconv"
 
 	"homeport/internal/openai"
 )
@@ -10,6 +13,9 @@ import (
 // failure in disguise.
 func (t *reading) choice(at openai.Span, n int64) Class {
 	a := t.a
+	if t.raw[at.Start] != '{' {
+		return ClassUpstream
+	}
 	fields := openai.Members(t.raw, at)
 	if c := t.flags(fields); c != "" {
 		return c
@@ -161,7 +167,7 @@ func (t *reading) completionText(patch *openai.Patch, fields []openai.Field, st 
 	for _, f := range fields {
 		if v := f.Value.Of(t.raw); f.Name == "text" && len(v) >= 2 && v[0] == '"' {
 			if t.stream && t.a.cumulative {
-				text := st.seen.rest(openai.Str(t.raw, f.Value), t.a)
+				text := st.seen.rest(textOf(t.raw, f.Value), t.a)
 				patch.Set("text", openai.Quote(nil, text))
 				t.say(st, text)
 				continue
@@ -229,7 +235,7 @@ func (t *reading) reasoning(patch *openai.Patch, fields []openai.Field, st *choi
 	switch {
 	case mind.Len() > 0:
 		if t.stream && a.cumulative && t.raw[mind.Start] == '"' {
-			text := st.seenMind.rest(openai.Str(t.raw, mind), a)
+			text := st.seenMind.rest(textOf(t.raw, mind), a)
 			patch.Set("reasoning_content", openai.Quote(nil, text))
 			t.say(st, text)
 		} else {
@@ -269,13 +275,16 @@ func (t *reading) reasoning(patch *openai.Patch, fields []openai.Field, st *choi
 func (t *reading) content(patch *openai.Patch, st *choiceState, at openai.Span, hasMind, ending bool) {
 	a := t.a
 	isText := at.Len() >= 2 && t.raw[at.Start] == '"'
+	if hasMind && st.think.phase == thinkStart && st.think.held == "" {
+		st.think.phase = thinkOver // reasoning comes apart: tags in the text are text
+	}
 	cumulative := t.stream && a.cumulative && isText
 	tags := a.rules.ThinkTags && (isText || ending) && st.think.open()
 	if !cumulative && !tags {
 		if at.Len() > 0 {
 			if isText {
 				t.countRaw(at, st)
-				t.collect(openai.Str(t.raw, at))
+				t.collect(textOf(t.raw, at))
 			} else {
 				a.count.text(at.Of(t.raw)) // parts: an upper bound
 				st.text = true
@@ -283,7 +292,7 @@ func (t *reading) content(patch *openai.Patch, st *choiceState, at openai.Span, 
 		}
 		return
 	}
-	given := openai.Str(t.raw, at)
+	given := textOf(t.raw, at)
 	text, mind := given, ""
 	if cumulative {
 		text = st.seen.rest(text, a)
@@ -301,6 +310,9 @@ func (t *reading) content(patch *openai.Patch, st *choiceState, at openai.Span, 
 			return
 		}
 	}
+	if mind != "" && hasMind {
+		mind, text = "", mind+text // cannot have two; nothing is lost
+	}
 	t.say(st, text)
 	t.collect(text)
 	if text != given {
@@ -308,9 +320,7 @@ func (t *reading) content(patch *openai.Patch, st *choiceState, at openai.Span, 
 	}
 	if mind != "" {
 		t.say(st, mind)
-		if !hasMind {
-			patch.Set("reasoning_content", openai.Quote(nil, mind))
-		}
+		patch.Set("reasoning_content", openai.Quote(nil, mind))
 	}
 }
 
@@ -324,17 +334,18 @@ func (t *reading) collect(text string) {
 // maxCollected bounds the answer that is checked against a schema; a longer one fails the check.
 const maxCollected = 1 << 20
 
-func appendInt(b []byte, n int64) []byte {
-	var d [20]byte
-	i := len(d)
-	if n < 0 {
-		return append(b, '0')
+// textOf is the text of the JSON string at span, "" for anything else. Half a surrogate pair, which some servers cut
+// between events, becomes U+FFFD rather than nothing.
+func textOf(raw []byte, at openai.Span) string {
+	v := at.Of(raw)
+	if len(v) < 2 || v[0] != '"' {
+		return ""
 	}
-	for {
-		i--
-		d[i] = byte('0' + n%10)
-		if n /= 10; n == 0 {
-			return append(b, d[i:]...)
-		}
+	if bytes.IndexByte(v, '\\') < 0 {
+		return string(v[1 : len(v)-1])
 	}
+	b, _ := jsontext.AppendUnquote(nil, v)
+	return string(b)
 }
+
+func appendInt(b []byte, n int64) []byte { return strconv.AppendInt(b, n, 10) }

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"bytes"
+	"encoding/json/jsontext"
 	"strconv"
 
 	"homeport/internal/openai"
@@ -16,6 +17,13 @@ func (a *Answer) event(name string, data []byte) (out []byte, emit, done bool, e
 			d = &failure{code: "invalid_event"}
 		}
 		return nil, false, false, a.fail(d)
+	}
+	if bytes.IndexByte(data, '\n') >= 0 { // an event of ours is one line
+		data = bytes.Clone(data)
+		v := jsontext.Value(data)
+		if v.Compact(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) == nil {
+			data = v
+		}
 	}
 	t := &reading{a: a, raw: data, stream: true, edits: a.edits[:0]}
 	t.read()

@@ -11,6 +11,7 @@ type thinkState struct {
 	phase thinkPhase
 	held  string // what may be the beginning of a tag, or the white space around one
 	used  bool   // a tag was found
+	begun bool   // something was thought: line ends behind the opening tag are over
 }
 
 type thinkPhase uint8
@@ -25,6 +26,7 @@ const (
 const (
 	thinkOpen  = "<think>"
 	thinkClose = "</think>"
+	maxHeld    = 256 // bytes held back at most
 )
 
 func (s *thinkState) open() bool { return s.phase != thinkOver }
@@ -38,8 +40,8 @@ func (s *thinkState) push(piece string) (mind, text string) {
 		switch {
 		case strings.HasPrefix(trimmed, thinkOpen):
 			s.phase, s.used = thinkIn, true
-			b = strings.TrimLeft(trimmed[len(thinkOpen):], "\r\n")
-		case strings.HasPrefix(thinkOpen, trimmed): // nothing yet, or a part of the tag
+			b = trimmed[len(thinkOpen):]
+		case strings.HasPrefix(thinkOpen, trimmed) && len(b) <= maxHeld: // nothing yet, or a part of the tag
 			s.held = b
 			return "", ""
 		default:
@@ -47,12 +49,19 @@ func (s *thinkState) push(piece string) (mind, text string) {
 		}
 	}
 	if s.phase == thinkIn {
+		if !s.begun {
+			b = strings.TrimLeft(b, "\r\n")
+			s.begun = b != ""
+		}
 		if i := strings.Index(b, thinkClose); i >= 0 {
 			mind = strings.TrimRight(b[:i], "\r\n")
 			b = b[i+len(thinkClose):]
 			s.phase = thinkAfter
 		} else {
 			keep := tagPrefix(b)
+			if keep > maxHeld {
+				keep = 0
+			}
 			s.held = b[len(b)-keep:]
 			return b[:len(b)-keep], ""
 		}

@@ -27,6 +27,9 @@ func (t *reading) toolCalls(at openai.Span, st *choiceState) (value []byte, chan
 	}
 	value = []byte{'['}
 	for i, e := range elements {
+		if t.raw[e.Start] != '{' {
+			return nil, false
+		}
 		fields := openai.Members(t.raw, e)
 		patch := openai.NewPatch(e, fields)
 		var edits []openai.Edit

@@ -119,6 +119,9 @@ func (d *failure) classify(rules []ErrorRule, status int, header http.Header, in
 }
 
 func (d *failure) class(rules []ErrorRule, status int, inBand bool) Class {
+	if inBand && status == 0 {
+		status = d.codeStatus() // a code in the range of HTTP statuses says as much as one
+	}
 	for i := range rules {
 		if rules[i].holds(d, status, inBand) {
 			return rules[i].Class
@@ -189,11 +192,8 @@ func (d *failure) generic(status int, inBand bool) Class {
 			}
 		}
 	}
-	if inBand || status == http.StatusOK {
-		// A numeric code in the range of HTTP statuses says as much as a status.
-		if s := d.codeStatus(); s != 0 {
-			status = s
-		}
+	if status == http.StatusOK {
+		status = d.codeStatus()
 	}
 	switch {
 	case status == http.StatusUnauthorized, status == http.StatusProxyAuthRequired:

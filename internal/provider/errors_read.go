@@ -318,8 +318,10 @@ func keyLike(w string) bool {
 
 // hostLike reports whether a word holds an address: a URL, an IP address, host:port.
 func hostLike(w string) bool {
-	if strings.Contains(w, "://") || strings.Contains(w, "localhost") {
-		return true
+	for _, p := range []string{"://", "localhost", ".local", ".internal", ".svc"} {
+		if strings.Contains(strings.ToLower(w), p) {
+			return true
+		}
 	}
 	dots, digits := 0, 0
 	for i := range len(w) {
