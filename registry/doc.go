@@ -16,5 +16,18 @@
 // needs few of them and its idle memory should stay small; a part that cannot be parsed reads as unknown, and Check
 // says why.
 //
+// Layout of the data:
+//
+//	data/providers/ID.yaml           one provider: operator, endpoints and places, filings, environment variables
+//	data/models/ID.yaml              its models: context, modality, price; dated and sourced one by one
+//	data/models/mapping.yaml         OpenAI names → suggested models
+//	data/models/openai-lifecycle.yaml  when OpenAI ends its models
+//	data/filings.csv                 the CAC's lists of filings and registrations, in part
+//	data/regions/ID.yaml             where a provider lets its service be used
+//	data/rates.yaml                  exchange rates for counting in CNY
+//
+// Every record says where and when it was read (source, as_of) and whether that was confirmed (verified). To add a
+// provider, add its file; a test opens them all.
+//
 // The package depends on the standard library and a YAML parser only: no network, no clock, no disk.
 package registry
