@@ -111,6 +111,9 @@ func TestThinkingSwitches(t *testing.T) {
 			out: b("qwen3.7-plus", `,"enable_thinking":false`), adapted: "reasoning_effort:dropped", thinking: "off"},
 		{name: "adaptive", provider: "minimax-cn", target: to("MiniMax-M3"), in: b("x", `,"enable_thinking":true,"reasoning_split":true`),
 			out: b("MiniMax-M3", `,"reasoning_split":true,"thinking":{"type":"adaptive"}`), adapted: "enable_thinking>thinking.type"},
+		{name: "a neighbour's word for on", provider: "minimax-cn", target: to("MiniMax-M3"), in: b("x", `,"thinking":{"type":"enabled","x":1},"reasoning_split":true`),
+			out: b("MiniMax-M3", `,"thinking":{"type":"adaptive","x":1},"reasoning_split":true`), adapted: "thinking.type:mapped", thinking: "on"},
+		{name: "ark's own auto", provider: "volcengine-ark", target: to("ep-1"), in: b("x", `,"thinking":{"type":"auto"}`), out: b("ep-1", `,"thinking":{"type":"auto"}`)},
 		{name: "template switch", provider: "vllm", target: to("Qwen/Qwen3-8B"), in: b("x", `,"reasoning_effort":"none","chat_template_kwargs":{"a":1}`),
 			out:     b("Qwen/Qwen3-8B", `,"chat_template_kwargs":{"a":1,"enable_thinking":false}`),
 			adapted: "reasoning_effort>chat_template_kwargs.enable_thinking", thinking: "off"},
@@ -150,7 +153,7 @@ func TestTools(t *testing.T) {
 		{name: "zhipu none sends no tools", provider: "zhipu", target: to("glm-4.7"), in: b("x", `,`+toolA+`,"tool_choice":"none"`),
 			out: b("glm-4.7", ``), adapted: "tool_choice:dropped,tools:dropped"},
 		{name: "zhipu streams arguments", provider: "zhipu", target: to("glm-4.7"), in: b("x", `,"stream":true,`+toolA),
-			out: b("glm-4.7", `,"stream":true,`+toolA+`,"tool_stream":true,"stream_options":{"include_usage":true}`), adapted: "tool_stream:set"},
+			out: b("glm-4.7", `,"stream":true,`+toolA+`,"stream_options":{"include_usage":true},"tool_stream":true`), adapted: "tool_stream:set"},
 		{name: "qwen required of one tool", provider: "dashscope", target: to("qwen-plus"), in: b("x", `,`+toolA+`,"tool_choice":"required"`),
 			out: b("qwen-plus", `,`+toolA+`,`+named), adapted: "tool_choice:named"},
 		{name: "qwen required of two tools", provider: "dashscope", target: to("qwen-plus"), in: b("x", `,`+toolB+`,"tool_choice":"required"`), refused: "unsupported_value tool_choice"},
@@ -239,6 +242,8 @@ func TestParameters(t *testing.T) {
 			out: b("4.0Ultra", `,"presence_penalty":0,"frequency_penalty":0`), adapted: "presence_penalty:clamped,frequency_penalty:set"},
 		{name: "no effect is said", provider: "deepseek", target: to("deepseek-flash"), in: b("x", `,"temperature":0.3`), out: b("deepseek-flash", `,"temperature":0.3`), adapted: "temperature:inert"},
 		{name: "effect without thinking", provider: "deepseek", target: to("deepseek-flash"), in: b("x", `,"temperature":0.3,"thinking":{"type":"disabled"}`), out: b("deepseek-flash", `,"temperature":0.3,"thinking":{"type":"disabled"}`)},
+		{name: "zero is not a value", provider: "sensenova", target: to("m"), in: b("x", `,"frequency_penalty":0`), out: b("m", ``), adapted: "frequency_penalty:dropped"},
+		{name: "a value in range", provider: "sensenova", target: to("m"), in: b("x", `,"frequency_penalty":0.5`), out: b("m", `,"frequency_penalty":0.5`)},
 		{name: "a closed list of fields", provider: "lm-studio", target: to("m"), in: b("x", `,"store":true,"seed":1,"x\n-evil":1,"stream":true`),
 			out: b("m", `,"seed":1,"stream":true,"stream_options":{"include_usage":true}`), adapted: "store:dropped,unknown_field:dropped"},
 		{name: "unknown fields pass", provider: "dashscope", target: to("qwen-plus"), in: b("x", `,"enable_search":true,"made_up":{"a":[1]}`), out: b("qwen-plus", `,"enable_search":true,"made_up":{"a":[1]}`)},
@@ -422,6 +427,49 @@ func TestModelsPath(t *testing.T) {
 		}
 		if p != want {
 			t.Errorf("%s: %s, want %s", id, p, want)
+		}
+	}
+}
+
+// Whatever a body holds, what leaves is strict JSON with unique names, and no field is lost unsaid (invariant 6).
+func TestPairsOfFields(t *testing.T) {
+	fields := []string{`"temperature":0`, `"top_p":0`, `"n":1`, `"stop":["a"]`, `"user":"u"`, `"logprobs":false`, `"presence_penalty":-1`,
+		`"frequency_penalty":0`, `"max_tokens":5`, `"max_completion_tokens":7`, toolA, toolB, `"tool_choice":"none"`, `"tool_choice":"required"`,
+		`"tool_choice":{"type":"function","function":{"name":"a"}}`, `"functions":[{"name":"a"}]`, `"function_call":"auto"`,
+		`"reasoning_effort":"none"`, `"reasoning_effort":"high"`, `"thinking":{"type":"disabled"}`, `"thinking":{"type":"enabled"}`,
+		`"enable_thinking":true`, `"enable_thinking":false`, `"chat_template_kwargs":{"a":1}`, `"response_format":{"type":"json_object"}`,
+		`"response_format":` + schemaBody, `"stream":true`, `"stream_options":{"x":1}`, `"parallel_tool_calls":false`, `"seed":9007199254740993`, `"zz":{}`}
+	messages := []string{hi, `{"role":"developer","content":"d"},` + hi + `,` + hi,
+		`{"role":"system","content":[{"type":"text","text":"s"}]},` + hi + `,{"role":"assistant","content":"","reasoning_content":"r","function_call":{"name":"a","arguments":"{}"}},{"role":"function","name":"a","content":"1"}`}
+	name := func(f string) string { return f[:strings.Index(f, ":")] }
+	for _, id := range provider.IDs() {
+		w, err := provider.Load(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := models[id]
+		if names == nil {
+			names = []string{"some-model"}
+		}
+		for _, model := range names {
+			target := provider.Target{Model: model, Rules: w.For(model)}
+			for i, f := range fields {
+				for j, g := range fields[i:] {
+					if j > 0 && name(f) == name(g) {
+						continue
+					}
+					body := `{"messages":[` + messages[(i+j)%len(messages)] + `],` + f
+					if j > 0 {
+						body += "," + g
+					}
+					x := exchange{name: model + " " + name(f) + " " + name(g), endpoint: openai.Chat, body: body + `,"model":"x"}`}
+					req := parse(t, x.endpoint, x.body)
+					plan, refused := w.Adapt(req, target)
+					if refused == nil {
+						sound(t, w, x, openai.Apply(nil, req.Raw, plan.Edits), plan)
+					}
+				}
+			}
 		}
 	}
 }

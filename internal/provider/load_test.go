@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"homeport/internal/provider"
+	"homeport/registry"
 )
 
 // Every file of the catalog holds, and the catalog has the registry's ids.
@@ -33,14 +34,14 @@ func TestCatalogHolds(t *testing.T) {
 
 // Wire facts and legal facts are joined by id: one file each.
 func TestCatalogJoinsRegistry(t *testing.T) {
-	entries, err := os.ReadDir("../../registry/data/providers")
+	r, err := registry.Load()
 	if err != nil {
 		t.Fatal(err)
 	}
 	var legal []string
-	for _, e := range entries {
-		if id, ok := strings.CutSuffix(e.Name(), ".yaml"); ok && id != "custom" {
-			legal = append(legal, id)
+	for _, p := range r.Providers() {
+		if p.ID != "custom" {
+			legal = append(legal, p.ID)
 		}
 	}
 	slices.Sort(legal)

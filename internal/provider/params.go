@@ -94,6 +94,9 @@ func (a *adapter) param(p *param, v []byte) *openai.Error {
 		a.patch().Rename(p.name, p.To)
 		a.renamed(p.name, p.To)
 	case "drop":
+		if n, err := strconv.ParseFloat(string(v), 64); err == nil && (p.Min != nil || p.Max != nil) && !p.outside(n) {
+			return nil
+		}
 		a.drop(p.name)
 	case "inert":
 		a.report(p.name, "inert")
@@ -137,13 +140,17 @@ func (a *adapter) paramRefuse(p *param, v []byte) *openai.Error {
 		}
 		return unsupported(p.name)
 	}
-	if n, err := strconv.ParseFloat(string(v), 64); err == nil && (p.Min != nil && n < *p.Min || p.Max != nil && n > *p.Max) {
+	if n, err := strconv.ParseFloat(string(v), 64); err == nil && p.outside(n) {
 		return unsupportedValue(p.name)
 	}
 	if p.MaxItems > 0 && v[0] == '[' && len(openai.Elements(v, openai.Span{End: len(v)})) > p.MaxItems {
 		return unsupportedValue(p.name)
 	}
 	return nil
+}
+
+func (p *param) outside(n float64) bool {
+	return p.Min != nil && n < *p.Min || p.Max != nil && n > *p.Max
 }
 
 func (a *adapter) clamp(p *param, v []byte) {

@@ -86,6 +86,14 @@ func (a *adapter) reasoning() *openai.Error {
 		want = ""
 	}
 	native := want != ""
+	if native && r.Control == controlThinking {
+		f, _ := a.req.Field("thinking")
+		s, _ := openai.Member(a.req.Raw, f.Value, "type")
+		if kind := openai.Str(a.req.Raw, s); kind != "disabled" && kind != or(r.On, "enabled") && !slices.Contains(r.Also, kind) {
+			a.setSwitch(true) // a neighbour's word for on
+			a.report("thinking.type", "mapped")
+		}
+	}
 	shift := "" // the field whose meaning the target's own switch takes over
 	for _, field := range [...]string{"thinking", "enable_thinking"} {
 		if field == own || a.value(field) == nil {

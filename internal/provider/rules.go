@@ -65,10 +65,11 @@ type Content struct {
 type Reasoning struct {
 	// Control is the switch: effort (reasoning_effort), thinking ({"type":…}), enable_thinking (boolean), template
 	// (chat_template_kwargs.enable_thinking). Empty: nothing is known, every such field passes.
-	Control string `yaml:"control"`
-	On      string `yaml:"on"`      // thinking.type when on; default "enabled"
-	Default string `yaml:"default"` // on or off when the request says nothing; empty: not known
-	Always  bool   `yaml:"always"`  // thinking cannot be turned off
+	Control string   `yaml:"control"`
+	On      string   `yaml:"on"`      // thinking.type when on; default "enabled"
+	Also    []string `yaml:"also"`    // other values of thinking.type that pass as they are
+	Default string   `yaml:"default"` // on or off when the request says nothing; empty: not known
+	Always  bool     `yaml:"always"`  // thinking cannot be turned off
 	// Efforts maps OpenAI's reasoning_effort to the provider's level, or to on, off or refuse. A value that is not listed
 	// is refused when the map is not empty.
 	Efforts map[string]string `yaml:"efforts"`
@@ -95,7 +96,8 @@ type Embedding struct {
 
 // Rule is what happens to one top-level field.
 type Rule struct {
-	// Action: pass; rename (to); clamp (min, max, zero); drop; refuse (always, or outside min, max, values, max_items);
+	// Action: pass; rename (to); clamp (min, max, zero); drop (always, or outside
+	// min and max); refuse (always, or outside min, max, values, max_items);
 	// set (value, when absent); map (values); hash (to, max_chars); inert (passes, but has no effect there).
 	Action string   `yaml:"action"`
 	To     string   `yaml:"to"`
@@ -259,6 +261,9 @@ func (f *RequestRules) overlay(o RequestRules) {
 	r.Control, r.On, r.Default, r.Replay = or(q.Control, r.Control), or(q.On, r.On), or(q.Default, r.Default), or(q.Replay, r.Replay)
 	r.Always = r.Always || q.Always
 	r.StreamOnly = r.StreamOnly || q.StreamOnly
+	if q.Also != nil {
+		r.Also = q.Also
+	}
 	if q.Efforts != nil {
 		r.Efforts = q.Efforts
 	}
