@@ -10,8 +10,27 @@ import (
 // beijing is China Standard Time; it has had no summer time since 1991.
 var beijing = time.FixedZone("CST", 8*3600)
 
-func dayOf(t time.Time) string   { return t.In(beijing).Format("2006-01-02") }
-func monthOf(t time.Time) string { return t.In(beijing).Format("2006-01") }
+// period is a Beijing day or month as one number, 20261122 or 202611; text for
+// the store is made only when it is asked.
+type period int64
+
+func dayOf(t time.Time) period {
+	y, m, d := t.In(beijing).Date()
+	return period(y*10000 + int(m)*100 + d)
+}
+
+func monthOf(t time.Time) period {
+	y, m, _ := t.In(beijing).Date()
+	return period(y*100 + int(m))
+}
+
+// text gives "2026-11-22" or "2026-11".
+func (p period) text(kind Kind) string {
+	if kind == Tokens {
+		return fmt.Sprintf("%04d-%02d-%02d", p/10000, p/100%100, p%100)
+	}
+	return fmt.Sprintf("%04d-%02d", p/100, p%100)
+}
 
 func untilDayEnds(t time.Time) time.Duration {
 	y, m, d := t.In(beijing).Date()
@@ -26,7 +45,7 @@ func untilMonthEnds(t time.Time) time.Duration {
 // counter is one day's or month's figure. With a Persist, used + reserved <= drawn
 // whenever Admit has returned.
 type counter struct {
-	period   string
+	period   period
 	base     int64 // settled in the store: before this process, and by it
 	used     int64 // settled here, not yet in the store
 	reserved int64 // of calls in flight
@@ -66,7 +85,7 @@ func (c *counter) draw(ctx context.Context, p Persist, app string, kind Kind, n,
 	}
 	ahead := min(limit/64, max(0, limit-add(c.base, need)))
 	more := add(need-c.drawn, ahead)
-	if err := p.Reserve(ctx, app, kind, c.period, more); err != nil {
+	if err := p.Reserve(ctx, app, kind, c.period.text(kind), more); err != nil {
 		return fmt.Errorf("reserve %s: %w", kind, err)
 	}
 	c.drawn = add(c.drawn, more)
@@ -80,23 +99,23 @@ type counters []*counter
 // keep is how many periods are held beyond those with open reservations.
 const keep = 4
 
-func (cs counters) find(period string) *counter {
+func (cs counters) find(p period) *counter {
 	for _, c := range cs {
-		if c.period == period {
+		if c.period == p {
 			return c
 		}
 	}
 	return nil
 }
 
-// at gives the counter of period, loading it the first time.
-func (cs *counters) at(ctx context.Context, p Persist, app string, kind Kind, period string) (*counter, error) {
-	if c := cs.find(period); c != nil {
+// at gives the counter of when, loading it the first time.
+func (cs *counters) at(ctx context.Context, p Persist, app string, kind Kind, when period) (*counter, error) {
+	if c := cs.find(when); c != nil {
 		return c, nil
 	}
-	c := &counter{period: period}
+	c := &counter{period: when}
 	if p != nil {
-		value, err := p.Load(ctx, app, kind, period)
+		value, err := p.Load(ctx, app, kind, when.text(kind))
 		if err != nil {
 			return nil, fmt.Errorf("load %s: %w", kind, err)
 		}
@@ -120,7 +139,7 @@ func (cs counters) flush(ctx context.Context, p Persist, app string, kind Kind) 
 		if c.used == 0 && c.drawn == held {
 			continue
 		}
-		if err := p.Settle(ctx, app, kind, c.period, c.drawn-held, c.used); err != nil {
+		if err := p.Settle(ctx, app, kind, c.period.text(kind), c.drawn-held, c.used); err != nil {
 			return fmt.Errorf("settle %s: %w", kind, err)
 		}
 		c.base = add(c.base, c.used)
