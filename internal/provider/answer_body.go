@@ -14,7 +14,7 @@ import (
 // it on as it is, after [Answer.Peek] at its first bytes, and give its last bytes to [Answer.Tail].
 func (a *Answer) NeedsWhole() bool {
 	switch {
-	case a.opt.Stream, a.opt.ReencodeBase64, a.opt.SchemaEmulated != nil, a.rules.Model == "client", len(a.rules.Flags) > 0, len(a.rules.Drop) > 0:
+	case a.opt.Stream, a.opt.ReencodeBase64, a.opt.SchemaEmulated != nil, a.opt.LegacyFunctions, a.rules.Model == "client", len(a.rules.Flags) > 0, len(a.rules.Drop) > 0:
 		return true
 	}
 	return !a.rules.Plain
@@ -117,7 +117,7 @@ func (t *reading) embeddings() {
 		}
 		if b, ok := packFloats(v.Of(t.raw)); ok {
 			t.edits = append(t.edits, openai.Edit{Span: v, New: b})
-			t.a.note("encoding_format:base64")
+			t.a.note("embedding:encoded")
 		}
 	}
 }

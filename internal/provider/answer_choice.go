@@ -52,7 +52,7 @@ func (t *reading) choice(at openai.Span, n int64) Class {
 	st := a.choice(index)
 	if !hasField(fields, "index") {
 		patch.Set("index", appendInt(nil, index))
-		a.note("index")
+		a.note("index:set")
 	}
 	reason, class := t.finish(patch, finish)
 	if class != "" {
@@ -67,7 +67,7 @@ func (t *reading) choice(at openai.Span, n int64) Class {
 		t.completionText(patch, fields, st)
 	case t.stream && bodyName == "message":
 		// A last event with the whole message again (MiniMax): the text is already out. Without an earlier one it is the text.
-		a.note("message")
+		a.note("message>delta")
 		if st.text {
 			patch.Drop("message")
 			t.flushInto(patch, "delta", st, ending)
@@ -99,7 +99,7 @@ func (t *reading) flushInto(patch *openai.Patch, name string, st *choiceState, e
 	}
 	patch.Set(name, append(b, '}'))
 	if len(b) == 1 {
-		t.a.note("delta")
+		t.a.note("delta:set")
 	}
 }
 
@@ -134,7 +134,7 @@ func (t *reading) finish(patch *openai.Patch, at openai.Span) (string, Class) {
 	if given == "" {
 		if at.Len() == 2 { // "" on chunks that are not the last: null
 			patch.Set("finish_reason", []byte("null"))
-			t.a.note("finish_reason:empty")
+			t.a.note("finish_reason:null")
 			return "", ""
 		}
 		given = "other"
@@ -151,7 +151,9 @@ func (t *reading) finish(patch *openai.Patch, at openai.Span) (string, Class) {
 	default:
 		reason = "stop"
 	}
-	if reason != given || at.Of(t.raw)[0] != '"' {
+	if reason == "tool_calls" && t.a.opt.LegacyFunctions {
+		patch.Set("finish_reason", []byte(`"function_call"`)) // goes with function_call, which the client asked for
+	} else if reason != given || at.Of(t.raw)[0] != '"' {
 		patch.Set("finish_reason", openai.Quote(nil, reason))
 		word := identifier(given)
 		if word == "" {
@@ -214,9 +216,16 @@ func (t *reading) message(at openai.Span, st *choiceState, ending bool) {
 	t.reasoning(patch, fields, st, mind, plain, details)
 	t.content(patch, st, content, mind.Len() > 0 || plain.Len() > 0 || details.Len() > 0, ending)
 	if tools.Len() > 0 {
-		if value, changed := t.toolCalls(tools, st); changed {
+		value, changed := t.toolCalls(tools, st)
+		switch {
+		case a.opt.LegacyFunctions && value != nil:
+			patch.Drop("tool_calls")
+			if call := t.legacyCall(value); call != nil {
+				patch.Set("function_call", call)
+			}
+		case changed:
 			patch.Set("tool_calls", value)
-			a.note("tool_calls")
+			a.note("tool_calls:completed")
 		}
 	}
 	t.edits = patch.Edits(t.edits)
@@ -243,7 +252,7 @@ func (t *reading) reasoning(patch *openai.Patch, fields []openai.Field, st *choi
 		}
 		if details.Len() > 0 {
 			patch.Drop("reasoning_details")
-			a.note("reasoning")
+			a.note("reasoning_details:dropped")
 		}
 	case plain.Len() > 0 && t.raw[plain.Start] == '"':
 		if hasField(fields, "reasoning_content") {
@@ -256,14 +265,14 @@ func (t *reading) reasoning(patch *openai.Patch, fields []openai.Field, st *choi
 			patch.Drop("reasoning_details")
 		}
 		t.countRaw(plain, st)
-		a.note("reasoning")
+		a.note("reasoning>reasoning_content")
 	case details.Len() > 0:
 		var text []byte
 		for _, e := range openai.Elements(t.raw, details) {
 			text = append(text, strMember(t.raw, e, "text")...)
 		}
 		patch.Drop("reasoning_details")
-		a.note("reasoning")
+		a.note("reasoning_details>reasoning_content")
 		if len(text) > 0 {
 			patch.Set("reasoning_content", openai.Quote(nil, string(text)))
 			t.say(st, string(text))
@@ -304,7 +313,7 @@ func (t *reading) content(patch *openai.Patch, st *choiceState, at openai.Span, 
 			mind, text = mind+m, text+s
 		}
 		if mind != "" {
-			a.note("reasoning")
+			a.note("think>reasoning_content")
 		}
 		if st.think.used && mind == "" && text == "" && given == "" {
 			return

@@ -133,7 +133,7 @@ func (t *reading) flags(fields []openai.Field) Class {
 	}
 	for _, f := range fields {
 		if c, ok := t.a.rules.Flags[f.Name]; ok && string(f.Value.Of(t.raw)) == "true" {
-			t.a.note("flag:" + identifier(f.Name))
+			t.a.note(f.Name + ":blocked")
 			return c
 		}
 	}
@@ -154,11 +154,11 @@ func (t *reading) chunk() (emit bool, d *failure, c Class) {
 			if a.opt.Azure {
 				return true, nil, ""
 			}
-			a.note("prompt_filter_results")
+			a.note("prompt_filter_results:dropped")
 			return false, nil, ""
 		}
 		if !hasUsage && choices == nil {
-			a.note("event") // neither choices nor usage nor error: no chunk of this API
+			a.note("event:dropped") // neither choices nor usage nor error: no chunk of this API
 			return false, nil, ""
 		}
 	}
@@ -221,7 +221,7 @@ func (t *reading) dropRuled(top *openai.Patch) {
 	for _, name := range t.a.rules.Drop {
 		if t.has(name) {
 			top.Drop(name)
-			t.a.note("drop:" + name)
+			t.a.note(name + ":dropped")
 		}
 	}
 }
@@ -230,7 +230,7 @@ func (t *reading) dropRuled(top *openai.Patch) {
 func (t *reading) identity(top *openai.Patch) {
 	a := t.a
 	put := func(at int, name string, value []byte) {
-		a.note(name)
+		a.note(name + ":set")
 		if at >= 0 {
 			top.Set(name, value)
 			return

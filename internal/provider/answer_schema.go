@@ -56,7 +56,7 @@ func (a *Answer) checkBody(body []byte) ([]byte, *openai.Error) {
 			return nil, a.failClass(ClassUpstream, "schema_not_met")
 		}
 		if text != given {
-			a.note("response_format:fence")
+			a.note("content:unfenced")
 			edits = append(edits, openai.Edit{Span: at, New: openai.Quote(nil, text)})
 		}
 	}

@@ -50,7 +50,7 @@ func load(t *testing.T, path string) *transcript {
 	tr.stream = o["stream"] != "false"
 	opt := provider.AnswerOptions{Endpoint: openai.Chat, Stream: tr.stream, WantUsage: o["usage"] == "true", Azure: o["azure"] == "true",
 		Model: o["model"], UpstreamModel: o["upstream_model"], ID: "chatcmpl-fallback", Created: 1700000000,
-		ReencodeBase64: o["base64"] == "true", PromptTokens: 11}
+		LegacyFunctions: o["legacy"] == "true", ReencodeBase64: o["base64"] == "true", PromptTokens: 11}
 	switch o["endpoint"] {
 	case "embeddings":
 		opt.Endpoint = openai.Embeddings

@@ -116,7 +116,7 @@ func (s *seenText) rest(text string, a *Answer) string {
 	out := text
 	if s.n > 0 && len(text) >= s.n && maphash.String(s.seed, text[:s.n]) == s.sum {
 		out = text[s.n:]
-		a.note("cumulative")
+		a.note("content:incremental")
 	}
 	if len(text) > 0 {
 		s.n, s.sum = len(text), maphash.String(s.seed, text)

@@ -165,3 +165,24 @@ func hasText(raw []byte, fields []openai.Field, name string) bool {
 	}
 	return false
 }
+
+// legacyCall makes the function_call that a client of the old functions API reads out of a normalised array of tool calls.
+// That API has room for one call: pieces of further ones are left out and reported. Nil when none is for it.
+func (t *reading) legacyCall(calls []byte) []byte {
+	var call []byte
+	for i, e := range openai.Elements(calls, openai.Span{End: len(calls)}) {
+		index := int64(i)
+		if s, ok := openai.Member(calls, e, "index"); ok {
+			index, _ = count(s.Of(calls))
+		}
+		if index > 0 {
+			t.a.note("tool_calls:dropped")
+			continue
+		}
+		t.a.note("tool_calls>function_call")
+		if s, ok := openai.Member(calls, e, "function"); ok {
+			call = s.Of(calls)
+		}
+	}
+	return call
+}

@@ -70,8 +70,18 @@ type AnswerOptions struct {
 	// SchemaEmulated is the JSON schema the client asked for where the upstream was only asked for a JSON object;
 	// the answer is checked against it.
 	SchemaEmulated []byte
+	// LegacyFunctions: the client speaks functions and function_call, the upstream tools and tool_calls.
+	LegacyFunctions bool
 	// PromptTokens is the caller's estimate of the prompt, used when no usage comes.
 	PromptTokens int64
+}
+
+// Follow begins to follow the answer to the request that p describes. What the plan knows is filled into opt; the caller
+// gives Model (the name the client asked for), Azure, ID, Created and PromptTokens.
+func (w *Wire) Follow(p *Plan, opt AnswerOptions) *Answer {
+	opt.Stream, opt.WantUsage, opt.UpstreamModel = p.Stream, p.WantUsage, p.Model
+	opt.SchemaEmulated, opt.ReencodeBase64, opt.LegacyFunctions = p.Schema, p.ReencodeEmbeddings, p.LegacyFunctions
+	return NewAnswer(&w.Answer, w.Errors, opt)
 }
 
 // Usage is what one attempt consumed, in tokens.
