@@ -91,19 +91,39 @@ func (c *checkCmd) print(e *env, rep checkReport) {
 		fmt.Fprintf(e.stdout, e.say("%s：%d 处错误\n", "%s: %d errors\n"), rep.File, n)
 		return
 	}
-	app := ""
-	for _, a := range rep.Assumed {
+	printAssumed(e, rep.Assumed)
+	fmt.Fprintf(e.stdout, e.say("%s：配置有效，%s\n", "%s: the configuration is valid, %s\n"), rep.File, rep.Digest)
+}
+
+// printAssumed writes one line for each app and group of facts.
+func printAssumed(e *env, facts []assumedFact) {
+	app, group := "", ""
+	for _, a := range facts {
 		if a.App != app {
-			app = a.App
-			fmt.Fprintf(e.stdout, e.say("应用 %s 未声明而按默认假定的事实：\n", "facts nobody declared for app %s, and what is assumed:\n"), app)
+			if app != "" {
+				fmt.Fprintln(e.stdout)
+			}
+			app, group = a.App, ""
+			fmt.Fprintf(e.stdout, e.say("应用 %s 未声明而按默认假定的事实：", "facts nobody declared for app %s, and what is assumed:"), app)
 		}
-		value := e.say("未知，按严格口径判定", "unknown, the strict branch applies")
+		g, name, dotted := strings.Cut(a.Fact, ".")
+		if !dotted {
+			name = a.Fact
+		}
+		value := e.say("未知（按严格口径判定）", "unknown (the strict branch applies)")
 		if a.Value != nil {
 			value = factValue(a.Value)
 		}
-		fmt.Fprintf(e.stdout, "  %s = %s\n", a.Fact, value)
+		if g != group {
+			group = g
+			fmt.Fprintf(e.stdout, "\n  %s: %s = %s", g, name, value)
+			continue
+		}
+		fmt.Fprintf(e.stdout, ", %s = %s", name, value)
 	}
-	fmt.Fprintf(e.stdout, e.say("%s：配置有效，%s\n", "%s: the configuration is valid, %s\n"), rep.File, rep.Digest)
+	if app != "" {
+		fmt.Fprintln(e.stdout)
+	}
 }
 
 func factValue(v any) string {
