@@ -6,10 +6,12 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/textproto"
 	"net/url"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -284,7 +286,7 @@ func newTransport(cfg Config, base *url.URL, t Timeouts) (*http.Transport, error
 	protocols.SetHTTP2(cfg.HTTP2)
 	return &http.Transport{
 		Proxy:                  proxy,
-		DialContext:            dialer.DialContext,
+		DialContext:            dial(dialer),
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.RootCAs},
 		TLSHandshakeTimeout:    t.Connect,
 		DisableCompression:     true,
@@ -297,6 +299,35 @@ func newTransport(cfg Config, base *url.URL, t Timeouts) (*http.Transport, error
 		Protocols:              protocols,
 		HTTP2:                  &http.HTTP2Config{SendPingTimeout: http2PingAfter, PingTimeout: http2PingTimeout},
 	}, nil
+}
+
+// dial wraps connections in conn.
+func dial(d *net.Dialer) func(ctx context.Context, network, address string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := d.DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		if tcp, ok := c.(*net.TCPConn); ok {
+			return conn{tcp}, nil
+		}
+		return c, nil
+	}
+}
+
+// conn is a TCP connection that borrows the buffer through which a request body is copied. net/http hands
+// bodies beyond its write buffer to ReadFrom; the one of net.TCPConn makes a new 32 KB buffer each time.
+type conn struct{ *net.TCPConn }
+
+const copyBuffer = 64 << 10 // a 32 KB prompt leaves in one write
+
+var copyBuffers = sync.Pool{New: func() any { return new([copyBuffer]byte) }}
+
+// ReadFrom implements io.ReaderFrom. The buffer holds prompt text; the next borrower overwrites what it sends.
+func (c conn) ReadFrom(r io.Reader) (int64, error) {
+	buf := copyBuffers.Get().(*[copyBuffer]byte)
+	defer copyBuffers.Put(buf)
+	return io.CopyBuffer(struct{ io.Writer }{c.TCPConn}, r, buf[:])
 }
 
 // parseProxy accepts what guard.ParseURL does, besides the scheme socks5 and a user and password.

@@ -120,7 +120,7 @@ func TestEntraRefusals(t *testing.T) {
 	}
 }
 
-// A short-lived token is used to half its life, a string life is read, and a 401 of the upstream makes the
+// A life given as a string is read, and a 401 of the upstream makes the
 // next call ask for a new one.
 func TestClientWithTokens(t *testing.T) {
 	var n atomic.Int32

@@ -177,7 +177,7 @@ func tlsReason(err error) string {
 		cert      x509.CertificateInvalidError
 		verify    *tls.CertificateVerificationError
 		record    tls.RecordHeaderError
-		alert     tls.AlertError
+		remote    *net.OpError
 	)
 	switch {
 	case errors.As(err, &authority):
@@ -193,7 +193,7 @@ func tlsReason(err error) string {
 		return "certificate_invalid"
 	case errors.As(err, &record):
 		return "not_tls"
-	case errors.As(err, &alert):
+	case errors.As(err, &remote) && remote.Op == "remote error": // crypto/tls wraps the peer's alert so
 		return "alert"
 	}
 	return ""
@@ -203,7 +203,7 @@ func tlsReason(err error) string {
 func malformed(err error) bool {
 	s := err.Error()
 	for _, mark := range []string{
-		"malformed HTTP", "malformed MIME header", "server response headers exceeded", "bad Content-Length", "Content-Length",
+		"malformed HTTP", "malformed MIME header", "server response headers exceeded", "Content-Length",
 		"unsupported transfer encoding", "too many transfer encodings", "malformed chunked encoding", "invalid byte in chunk",
 		"server gave HTTP response to HTTPS client", "invalid trailer",
 	} {
