@@ -3,8 +3,7 @@
 export GOTOOLCHAIN := go1.27.2
 export GOFLAGS := -buildvcs=false
 
-VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-LDFLAGS := -s -w -X main.version=$(VERSION)
+LDFLAGS := -s -w
 
 .PHONY: run build test check bench fuzz clients schema notice clean
 

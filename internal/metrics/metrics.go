@@ -9,6 +9,8 @@ package metrics
 import (
 	"net/http"
 	"strconv"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -126,46 +128,77 @@ func (m *Metrics) App(id string) gateway.AppMeters {
 // operations of the data plane as the conventions name them.
 var operations = map[string]string{"chat.completions": "chat", "completions": "text_completion", "embeddings": "embeddings"}
 
-// Target returns the meters of one target. system is its gen_ai.provider.name, model the configured model.
+// Target returns the meters of one target. system is its gen_ai.provider.name, model the configured model. Its series are
+// made when it is first used: a catalog has many models, and a gateway uses few.
 func (m *Metrics) Target(id, system, model string) gateway.TargetMeters {
-	flying := m.inFlight.WithLabelValues(id)
-	ok := m.concluded.WithLabelValues(id, audit.OutcomeOK)
-	type handles struct {
-		in, out, duration, first prometheus.Observer
-	}
-	byOp := map[string]handles{}
-	for op, name := range operations {
-		byOp[op] = handles{
-			in:       m.tokens.WithLabelValues(name, system, model, "input", provider.UsageProvider),
-			out:      m.tokens.WithLabelValues(name, system, model, "output", provider.UsageProvider),
-			duration: m.duration.WithLabelValues(name, system, model, ""),
-			first:    m.first.WithLabelValues(name, system, model),
-		}
-	}
+	t := sync.OnceValue(func() *target { return m.target(id, system, model) })
 	return gateway.TargetMeters{
-		Begin: func() { flying.Inc() },
-		Left:  func() { flying.Dec() },
+		Begin: func() { t().flying.Inc() },
+		Left:  func() { t().flying.Dec() },
 		End: func(op string, _ int, outcome string, took, first time.Duration, u provider.Usage) {
-			h := byOp[op]
-			name := operations[op]
-			if outcome == audit.OutcomeOK {
-				ok.Inc()
-				h.duration.Observe(took.Seconds())
-			} else {
-				m.concluded.WithLabelValues(id, outcome).Inc()
-				m.duration.WithLabelValues(name, system, model, outcome).Observe(took.Seconds())
-			}
-			if first > 0 {
-				h.first.Observe(first.Seconds())
-			}
-			switch u.Source {
-			case provider.UsageProvider:
-				h.in.Observe(float64(u.Prompt))
-				h.out.Observe(float64(u.Completion))
-			case provider.UsageEstimated:
-				m.tokens.WithLabelValues(name, system, model, "input", u.Source).Observe(float64(u.Prompt))
-				m.tokens.WithLabelValues(name, system, model, "output", u.Source).Observe(float64(u.Completion))
-			}
+			t().end(op, outcome, took, first, u)
 		},
+	}
+}
+
+// target holds the handles of one target.
+type target struct {
+	m                 *Metrics
+	id, system, model string
+	flying            prometheus.Gauge
+	ok                prometheus.Counter
+	ops               map[string]*opHandles
+}
+
+type opHandles struct {
+	name                     string
+	in, out, duration, first prometheus.Observer
+}
+
+func (m *Metrics) target(id, system, model string) *target {
+	t := &target{m: m, id: id, system: system, model: model, flying: m.inFlight.WithLabelValues(id), ok: m.concluded.WithLabelValues(id, audit.OutcomeOK)}
+	t.ops = make(map[string]*opHandles, len(operations))
+	for op, name := range operations {
+		once := &opHandles{name: name}
+		t.ops[op] = once
+		if op != "chat.completions" && !strings.Contains(model, "embed") {
+			continue
+		}
+		t.fill(once)
+	}
+	return t
+}
+
+func (t *target) fill(h *opHandles) {
+	h.in = t.m.tokens.WithLabelValues(h.name, t.system, t.model, "input", provider.UsageProvider)
+	h.out = t.m.tokens.WithLabelValues(h.name, t.system, t.model, "output", provider.UsageProvider)
+	h.duration = t.m.duration.WithLabelValues(h.name, t.system, t.model, "")
+	h.first = t.m.first.WithLabelValues(h.name, t.system, t.model)
+}
+
+func (t *target) end(op, outcome string, took, first time.Duration, u provider.Usage) {
+	h := t.ops[op]
+	if h.in == nil {
+		once := *h // not kept: the handle is shared, and this operation is rare here
+		t.fill(&once)
+		h = &once
+	}
+	if outcome == audit.OutcomeOK {
+		t.ok.Inc()
+		h.duration.Observe(took.Seconds())
+	} else {
+		t.m.concluded.WithLabelValues(t.id, outcome).Inc()
+		t.m.duration.WithLabelValues(h.name, t.system, t.model, outcome).Observe(took.Seconds())
+	}
+	if first > 0 {
+		h.first.Observe(first.Seconds())
+	}
+	switch u.Source {
+	case provider.UsageProvider:
+		h.in.Observe(float64(u.Prompt))
+		h.out.Observe(float64(u.Completion))
+	case provider.UsageEstimated:
+		t.m.tokens.WithLabelValues(h.name, t.system, t.model, "input", u.Source).Observe(float64(u.Prompt))
+		t.m.tokens.WithLabelValues(h.name, t.system, t.model, "output", u.Source).Observe(float64(u.Completion))
 	}
 }

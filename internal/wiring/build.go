@@ -3,6 +3,7 @@ package wiring
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -41,7 +42,9 @@ type World struct {
 type Built struct {
 	*gateway.Pipeline
 	Config *config.Config
-	close  []func()
+	// Targets lists the targets in use so far.
+	Targets func() []*gateway.Target
+	close   []func()
 }
 
 // Close lets idle connections go; calls in flight end undisturbed.
@@ -65,6 +68,7 @@ func Build(ctx context.Context, cfg *config.Config, w *World) (*Built, error) {
 		Apps:    map[string]*gateway.App{},
 	}
 	b.built.Pipeline = p
+	b.built.Targets = b.known
 	p.Salt = func(app, month string) (string, []byte, error) { return w.salt(ctx, app, month) }
 	if p.Facts, err = factIDs(w.Engine.Schema()); err != nil {
 		return nil, err
@@ -117,6 +121,12 @@ type builder struct {
 	mu      sync.Mutex // targets and bases also grow while requests are served: models behind a "*"
 	targets map[string]*gateway.Target
 	bases   map[baseKey]*policy.Base
+}
+
+func (b *builder) known() []*gateway.Target {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Collect(maps.Values(b.targets))
 }
 
 type baseKey struct{ app, target string }

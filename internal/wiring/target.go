@@ -9,6 +9,7 @@ import (
 	"homeport/internal/config"
 	"homeport/internal/gateway"
 	"homeport/internal/guard"
+	"homeport/internal/practice"
 	"homeport/internal/provider"
 	"homeport/internal/upstream"
 	"homeport/policy"
@@ -147,7 +148,11 @@ func (b *builder) target(in *instance, model string) (*gateway.Target, error) {
 	t.System = system(in.cfg.Catalog)
 	t.Cost = in.cost(model)
 	if b.w.Metrics != nil {
-		t.Meters = b.w.Metrics.Target(t.ID, t.System, model)
+		label := model
+		if !b.listed(in, model) {
+			label = "*" // a name that only a client chose is no label: their number has no bound
+		}
+		t.Meters = b.w.Metrics.Target(in.cfg.ID+"/"+label, t.System, label)
 	}
 	own := b.w.Engine.Schema().New()
 	if err := in.facts(own, t); err != nil {
@@ -158,6 +163,19 @@ func (b *builder) target(in *instance, model string) (*gateway.Target, error) {
 		b.targets[id] = t
 	}
 	return t, nil
+}
+
+// listed reports whether the configuration or the catalog names this model.
+func (b *builder) listed(in *instance, model string) bool {
+	if in.cfg.Catalog != config.Custom || slices.Contains(in.cfg.Models, model) {
+		return true
+	}
+	for _, r := range b.cfg.Routes {
+		if slices.ContainsFunc(r.To, func(t config.Target) bool { return t.Provider == in.cfg.ID && t.Model == model }) {
+			return true
+		}
+	}
+	return false
 }
 
 // facts sets what is known of the target: the catalog's facts where the address is one of its entry's, and what the
@@ -247,7 +265,10 @@ func or(s, otherwise string) string {
 // resolve names the provider's model for what was asked for, behind a route's "*": the catalog's counterpart of an OpenAI
 // name, the name itself where the provider has it, or what a local server serves. "" is none.
 func (in *instance) resolve(asked string) string {
-	if in.cfg.Catalog == "practice" || in.cfg.Catalog == config.Custom && len(in.cfg.Models) == 0 {
+	switch {
+	case in.cfg.Catalog == "practice":
+		return practice.Model
+	case in.cfg.Catalog == config.Custom && len(in.cfg.Models) == 0:
 		return asked
 	}
 	if len(in.cfg.Models) > 0 {

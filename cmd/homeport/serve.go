@@ -1,0 +1,224 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+
+	"homeport/internal/appkey"
+	"homeport/internal/config"
+	"homeport/internal/wiring"
+	"homeport/policy"
+	"homeport/registry"
+)
+
+// serveCmd runs the gateway until it is told to stop.
+type serveCmd struct {
+	Grace time.Duration `help:"How long requests in flight may take to end. 优雅退出的等待时间。" default:"30s"`
+}
+
+// settle is waited for after a change of the file: editors write more than once.
+const settle = 300 * time.Millisecond
+
+// Run starts the server, prints what to paste, follows changes of the file, and drains at the end.
+func (c *serveCmd) Run(e *env) error {
+	reg, err := openCatalog()
+	if err != nil {
+		return err
+	}
+	engine, err := policy.Load()
+	if err != nil {
+		return fmt.Errorf("read rules: %w", err)
+	}
+	l, err := loadConfig(e, reg, engine.Schema(), true)
+	if err != nil {
+		return err
+	}
+	if l.cfg == nil {
+		printProblems(e.stderr, l.problems, e.lang, true)
+		return &exitError{code: exitUsage, err: errors.New(e.say("配置有误，没有启动", "the configuration has errors; not started"))}
+	}
+	printProblems(e.stderr, l.problems, e.lang, false)
+	o := wiring.Options{Registry: reg, Engine: engine, Version: release, Log: slog.New(slog.NewJSONHandler(e.stderr, nil))}
+	if l.fromFile {
+		o.Load = func() (*config.Config, error) { return e.again(reg, engine) }
+	} else {
+		o.AppKey = appkey.New().Credential
+		o.AssumedFacts = config.AssumedByDefault()
+	}
+	s, err := wiring.Start(e.ctx, l.cfg, o)
+	if err != nil {
+		return startError(e, err)
+	}
+	c.banner(e, s, l, o.AppKey)
+	err = c.follow(e, s, o)
+	return errors.Join(err, s.Close(c.Grace))
+}
+
+// again reads the configuration for a reload. Problems are printed; a bad file leaves the old configuration running.
+func (e *env) again(reg *registry.Registry, engine *policy.Engine) (*config.Config, error) {
+	l, err := loadConfig(e, reg, engine.Schema(), true)
+	if err != nil {
+		return nil, err
+	}
+	if l.cfg == nil {
+		printProblems(e.stderr, l.problems, e.lang, true)
+		return nil, fmt.Errorf("%s: %d problems, the first at line %d", e.configPath, len(l.problems), l.problems[0].Line)
+	}
+	return l.cfg, nil
+}
+
+// follow waits for the end, reloading on SIGHUP and when the file changes.
+func (c *serveCmd) follow(e *env, s *wiring.Server, o wiring.Options) error {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	changed, closeWatch := watch(e, o)
+	defer closeWatch()
+	var due <-chan time.Time
+	for {
+		select {
+		case <-e.ctx.Done():
+			return nil
+		case err := <-s.Failed():
+			return err
+		case <-hup:
+			reload(e.ctx, s, o.Log)
+		case <-changed:
+			due = time.After(settle)
+		case <-due:
+			due = nil
+			reload(e.ctx, s, o.Log)
+		}
+	}
+}
+
+func reload(ctx context.Context, s *wiring.Server, log *slog.Logger) {
+	if err := s.Reload(ctx); err != nil {
+		log.LogAttrs(ctx, slog.LevelError, "reload failed, the old configuration goes on", slog.String("error", err.Error()))
+		return
+	}
+	log.LogAttrs(ctx, slog.LevelInfo, "reloaded", slog.String("config", s.Config().Digest()))
+}
+
+// watch reports changes of the configuration file. The folder is watched, because editors replace files.
+func watch(e *env, o wiring.Options) (<-chan struct{}, func()) {
+	changed := make(chan struct{}, 1)
+	if o.Load == nil {
+		return changed, func() {}
+	}
+	w, err := fsnotify.NewWatcher()
+	if err == nil {
+		err = w.Add(filepath.Dir(e.configPath))
+	}
+	if err != nil {
+		o.Log.LogAttrs(e.ctx, slog.LevelWarn, "configuration is not watched; send SIGHUP to reload", slog.String("error", err.Error()))
+		return changed, func() {}
+	}
+	name := filepath.Clean(e.configPath)
+	go func() { // ends when the watcher is closed
+		for ev := range w.Events {
+			if filepath.Clean(ev.Name) == name && !ev.Has(fsnotify.Chmod) {
+				select {
+				case changed <- struct{}{}:
+				default:
+				}
+			}
+		}
+	}()
+	return changed, func() { _ = w.Close() }
+}
+
+func startError(e *env, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return &exitError{code: exitFault, err: err, hint: e.say("端口被占用：改 listen 或 admin.listen，或停止占用者（homeport doctor 可查）", "the port is taken: change listen or admin.listen, or stop what holds it (homeport doctor shows)")}
+	case errors.Is(err, os.ErrPermission):
+		return &exitError{code: exitFault, err: err, hint: e.say("检查 data 目录的权限", "check the permissions of the data folder")}
+	}
+	return &exitError{code: exitFault, err: err, hint: "homeport doctor"}
+}
+
+// banner prints where to connect and what to paste. The key of a start without a file is shown here, this once.
+func (c *serveCmd) banner(e *env, s *wiring.Server, l loaded, key string) {
+	base := "http://" + dialable(s.Data) + "/v1"
+	if l.cfg.TLS != nil {
+		base = "https://" + dialable(s.Data) + "/v1"
+	}
+	scheme := "http://"
+	if l.cfg.Admin.TLS != nil {
+		scheme = "https://"
+	}
+	p := func(zh, en string, args ...any) { fmt.Fprintf(e.stdout, e.say(zh, en)+"\n", args...) }
+	p("Homeport %s 已启动", "Homeport %s is running", release)
+	p("  base URL   %s", "  base URL   %s", base)
+	p("  管理面     %s", "  admin URL  %s", scheme+dialable(s.Admin)+"/")
+	if s.AdminSecret != "" {
+		p("  管理密钥   %s   （只显示这一次）", "  admin secret  %s   (shown this once)", s.AdminSecret)
+	}
+	p("  数据目录   %s", "  data       %s", l.cfg.Data)
+	if s.Unfinished > 0 {
+		p("  上次进程有 %d 个请求未记结论，已记为“进程结束，结果未知”", "  %d requests of the last process were left open; they are concluded as unknown", s.Unfinished)
+	}
+	if key == "" {
+		p("  应用       %s", "  apps       %s", strings.Join(appIDs(l.cfg), ", "))
+		p("  密钥       配置中的 keys，或 homeport key create 应用名", "  keys       those of the configuration, or homeport key create APP")
+		return
+	}
+	p("  应用密钥   %s   （应用 default，仅在内存中，重启即换）", "  app key    %s   (app default, in memory only, new at each start)", key)
+	c.assumed(e, l)
+	snippets(e, base, key)
+}
+
+func (c *serveCmd) assumed(e *env, l loaded) {
+	var names []string
+	for i := range l.cfg.Providers {
+		names = append(names, l.cfg.Providers[i].ID)
+	}
+	what := e.say("上游", "upstreams")
+	if len(l.found) == 0 {
+		fmt.Fprintf(e.stdout, e.say("  %s       %s：没有发现供应商密钥或本机模型，由内置练习上游作答\n", "  %s  %s: no provider key and no local model found, the built-in practice upstream answers\n"), what, strings.Join(names, ", "))
+	} else {
+		fmt.Fprintf(e.stdout, "  %s       %s\n", what, strings.Join(names, ", "))
+	}
+	fmt.Fprintln(e.stdout, e.say("  假定       没有配置文件：运营者所在地 CN；应用 default 仅供内部使用（internal），无舆论属性（opinion: false）",
+		"  assumed    no configuration file: operator in CN; app default is internal, without influence on opinion (opinion: false)"))
+}
+
+// snippets are ready to paste: one curl line, one Python and one Node snippet.
+func snippets(e *env, base, key string) {
+	ask := e.say("你好，请用一句话介绍你自己", "Hello, introduce yourself in one sentence")
+	fmt.Fprintf(e.stdout, `
+curl %[1]s/chat/completions -H "Authorization: Bearer %[2]s" -H "Content-Type: application/json" -d '{"model":"gpt-4","messages":[{"role":"user","content":"%[3]s"}]}'
+
+Python  (pip install openai)
+  from openai import OpenAI
+  client = OpenAI(base_url="%[1]s", api_key="%[2]s")
+  print(client.chat.completions.create(model="gpt-4", messages=[{"role": "user", "content": "%[3]s"}]).choices[0].message.content)
+
+Node  (npm install openai)
+  import OpenAI from "openai";
+  const client = new OpenAI({ baseURL: "%[1]s", apiKey: "%[2]s" });
+  console.log((await client.chat.completions.create({ model: "gpt-4", messages: [{ role: "user", content: "%[3]s" }] })).choices[0].message.content);
+
+`, base, key, ask)
+}
+
+// dialable turns a listening address into one a client on this machine can use.
+func dialable(addr string) string {
+	for _, any := range []string{"0.0.0.0:", "[::]:"} {
+		if rest, ok := strings.CutPrefix(addr, any); ok {
+			return "127.0.0.1:" + rest
+		}
+	}
+	return addr
+}
