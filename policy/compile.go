@@ -64,6 +64,10 @@ func (c *compiler) program(file string, src located[string]) (*program, error) {
 	at := func(line, col int, format string, a ...any) error {
 		// The expression's own line and column, seen from the file; exact for a condition written on one line.
 		if line <= 1 {
+			// CEL places a dotted name at its dot; ours begin at the first letter.
+			for col > 0 && col < len(src.V) && isWord(src.V[col]) && isWord(src.V[col-1]) {
+				col--
+			}
 			line, col = src.Line, src.Col+col
 		} else {
 			line, col = src.Line+line-1, col+1
@@ -120,10 +124,15 @@ func dotted(src string, col int, name string) string {
 		return name
 	}
 	end := i
-	for end < len(src) && (src[end] == '.' || src[end] == '_' || src[end] >= 'a' && src[end] <= 'z' || src[end] >= '0' && src[end] <= '9') {
+	for end < len(src) && isWord(src[end]) {
 		end++
 	}
 	return src[i:end]
+}
+
+// isWord says whether a byte may stand in a fact's name.
+func isWord(b byte) bool {
+	return b == '.' || b == '_' || b >= 'a' && b <= 'z' || b >= '0' && b <= '9'
 }
 
 // walker checks a typed expression against the schema: only comparisons with literals the facts can have. What it

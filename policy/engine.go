@@ -101,6 +101,8 @@ type Decision struct {
 	Rules   []Fired  `json:"rules"`
 	Needs   []string `json:"needs_facts,omitempty"` // sorted
 	Duties  []Duty   `json:"duties,omitempty"`
+
+	undecided bool
 }
 
 // Outcome gives a table's outcome, the strictest if several rows answered; "" if none did. Outcome("X") is the export
@@ -242,7 +244,7 @@ func (d *Decision) add(r *row, v Verdict, unknown bool, needs []string) {
 
 // undecidable blocks with a reason that is ours, not the law's.
 func (d *Decision) undecidable(table, why string) {
-	d.Verdict = Block
+	d.Verdict, d.undecided = Block, true
 	d.Rules = append(d.Rules, Fired{Table: table, Rule: "undecidable", Row: "undecidable", Outcome: "undecidable", Verdict: Block,
 		Do:    Text{ZH: "无法判断，故拒绝；请报告此规则包的缺陷（" + why + "）", EN: "undecidable, hence refused; please report this defect of the rule pack (" + why + ")"},
 		Basis: Practice})

@@ -44,5 +44,5 @@ func (e *Engine) FiringCases() map[string][]map[string]any {
 	return out
 }
 
-// MaxRemembered is the bound of a memory.
-const MaxRemembered = maxRemembered
+// NewMemoryOf makes a memory of the given bound.
+func (e *Engine) NewMemoryOf(entries int) *Memory { return e.newMemory(entries) }

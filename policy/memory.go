@@ -2,7 +2,6 @@ package policy
 
 import (
 	"encoding/binary"
-	"encoding/json/v2"
 	"hash/maphash"
 	"math"
 	"slices"
@@ -14,8 +13,6 @@ const maxRemembered = 65_536
 
 const (
 	memoryShards = 16
-	// half of a shard: two generations, the older dropped when the younger is full.
-	generation = maxRemembered / memoryShards / 2
 )
 
 // Memory remembers decisions of one engine. A hit allocates nothing and returns the same immutable decision. It is
@@ -23,7 +20,9 @@ const (
 type Memory struct {
 	e      *Engine
 	shards [memoryShards]shard
-	seed   maphash.Seed // spreads keys over the shards; decides nothing else
+	// generation is half of a shard: of two generations the older is dropped when the younger is full.
+	generation int
+	seed       maphash.Seed // spreads keys over the shards; decides nothing else
 
 	internMu sync.Mutex
 	intern   map[string]*Decision // equal decisions once; dropped when it has grown to internMax
@@ -38,8 +37,10 @@ type shard struct {
 }
 
 // NewMemory makes an empty memory of 65,536 entries at most.
-func (e *Engine) NewMemory() *Memory {
-	return &Memory{e: e, intern: map[string]*Decision{}, seed: maphash.MakeSeed()}
+func (e *Engine) NewMemory() *Memory { return e.newMemory(maxRemembered) }
+
+func (e *Engine) newMemory(entries int) *Memory {
+	return &Memory{generation: entries / memoryShards / 2, e: e, intern: map[string]*Decision{}, seed: maphash.MakeSeed()}
 }
 
 // DecideRemembered is [Engine.Decide] through the engine's own memory.
@@ -79,12 +80,12 @@ func (m *Memory) Decide(f *Facts, p Profile) *Decision {
 	s.mu.RUnlock()
 	if !ok {
 		d = m.shared(m.e.Decide(f, p))
-		s.put(string(key), d)
+		s.put(string(key), d, m.generation)
 	}
 	return d
 }
 
-func (s *shard) put(key string, d *Decision) {
+func (s *shard) put(key string, d *Decision, generation int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.young) >= generation {
@@ -98,10 +99,10 @@ func (s *shard) put(key string, d *Decision) {
 
 // shared gives one decision for all equal ones: many vectors, few answers.
 func (m *Memory) shared(d *Decision) *Decision {
-	print, err := json.Marshal(d)
-	if err != nil {
-		return d
+	if d.undecided {
+		return d // its reason is not in the fingerprint, and it should never be seen
 	}
+	print := d.fingerprint(make([]byte, 0, 256))
 	m.internMu.Lock()
 	defer m.internMu.Unlock()
 	if have, ok := m.intern[string(print)]; ok {
@@ -112,6 +113,26 @@ func (m *Memory) shared(d *Decision) *Decision {
 	}
 	m.intern[string(print)] = d
 	return d
+}
+
+// fingerprint writes what tells two decisions of one engine apart: the profile and, of each row that answered, which
+// it is, its verdict and what it lacks. Everything else of a decision follows from these.
+func (d *Decision) fingerprint(dst []byte) []byte {
+	dst = append(dst, d.Profile...)
+	for i := range d.Rules {
+		r := &d.Rules[i]
+		dst = append(dst, 0)
+		dst = append(dst, r.Row...)
+		dst = append(dst, 0, byte(r.Verdict))
+		if r.Unknown {
+			dst = append(dst, 1)
+		}
+		for _, n := range r.Needs {
+			dst = append(dst, 0xFF)
+			dst = append(dst, n...)
+		}
+	}
+	return dst
 }
 
 // appendTail writes what the overriding facts add to a key: each one that some condition reads. Counts enter as their

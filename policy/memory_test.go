@@ -61,13 +61,13 @@ func randomFacts(t testing.TB, e *policy.Engine, n int) []*policy.Facts {
 func TestRememberedEqualsFresh(t *testing.T) {
 	e := load(t)
 	m := e.NewMemory()
-	vectors := randomFacts(t, e, 3000)
+	vectors := randomFacts(t, e, 1500)
 	// A second half shares bases, as a gateway's requests do.
 	var bases []*policy.Base
 	for _, f := range vectors[:20] {
 		bases = append(bases, f.Freeze())
 	}
-	for i, over := range randomFacts(t, e, 3000) {
+	for i, over := range randomFacts(t, e, 1500) {
 		f := bases[i%len(bases)].Facts()
 		for _, name := range []string{"data.pi_persons_ytd", "data.sensitive_persons_ytd", "data.important", "model.place", "done.certificate", "date"} {
 			id, _ := e.Schema().ID(name)
@@ -121,7 +121,7 @@ func TestKeyFollowsChanges(t *testing.T) {
 
 func TestGuardsChangeNothing(t *testing.T) {
 	e := load(t)
-	for i, f := range randomFacts(t, e, 2000) {
+	for i, f := range randomFacts(t, e, 600) {
 		for _, p := range []policy.Profile{policy.Strict, policy.Counsel} {
 			with, without := e.Decide(f, p), e.DecideByCELAlone(f, p)
 			if !reflect.DeepEqual(with, without) {
@@ -133,15 +133,16 @@ func TestGuardsChangeNothing(t *testing.T) {
 
 func TestMemoryIsBoundedAndShared(t *testing.T) {
 	e := load(t)
-	m := e.NewMemory()
+	const bound = 1024
+	m := e.NewMemoryOf(bound)
 	id, _ := e.Schema().ID("model.place")
 	f := e.Schema().New()
 	var wg sync.WaitGroup
 	for g := range 4 {
 		wg.Go(func() {
 			f := f.Clone()
-			for i := g; i < policy.MaxRemembered*5/4; i += 4 {
-				set := []string{string([]byte{'A' + byte(i%26), 'A' + byte(i/26%26)}), string([]byte{'A' + byte(i/676%26), 'A' + byte(i/17576%26)})}
+			for i := g; i < bound*2; i += 4 {
+				set := []string{string([]byte{'A' + byte(i%26), 'A' + byte(i/26%26)}), string([]byte{'A' + byte(i/676%26), 'Z'})}
 				if err := f.Set(id, set, policy.Declared); err != nil {
 					t.Error(err)
 					return
@@ -151,8 +152,8 @@ func TestMemoryIsBoundedAndShared(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if n := m.Len(); n > policy.MaxRemembered || n < policy.MaxRemembered/4 {
-		t.Errorf("%d entries held, want at most %d", n, policy.MaxRemembered)
+	if n := m.Len(); n > bound || n < bound/4 {
+		t.Errorf("%d entries held, want at most %d", n, bound)
 	}
 	if m.Decide(f, policy.Strict) != m.Decide(f, policy.Strict) {
 		t.Error("a hit does not give the same decision")

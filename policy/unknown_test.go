@@ -67,7 +67,7 @@ func TestNothingKnownBlocks(t *testing.T) {
 // Forgetting a fact never makes a decision milder.
 func TestForgettingNeverHelps(t *testing.T) {
 	e := load(t)
-	for i, f := range randomFacts(t, e, 300) {
+	for i, f := range randomFacts(t, e, 60) {
 		for _, p := range []policy.Profile{policy.Strict, policy.Counsel} {
 			full := e.Decide(f, p)
 			for id := range e.Schema().Facts() {

@@ -16,13 +16,16 @@ const maxPackFile = 1 << 20
 // located is a YAML value that remembers where it stands (1-based), so that an error found later can name the place.
 type located[T any] struct {
 	V         T
-	Line, Col int
+	Line, Col int // Col is that of the text, behind an opening quote
 }
 
 // UnmarshalYAML implements yaml.NodeUnmarshaler.
 func (l *located[T]) UnmarshalYAML(n ast.Node) error {
 	if t := firstToken(n); t != nil && t.Position != nil {
 		l.Line, l.Col = t.Position.Line, t.Position.Column
+		if t.Type == token.SingleQuoteType || t.Type == token.DoubleQuoteType {
+			l.Col++
+		}
 	}
 	return yaml.NodeToValue(n, &l.V, yaml.Strict())
 }
