@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"strings"
 )
 
 // run is the committer: the only goroutine that writes batches.
@@ -216,7 +217,8 @@ func (j *Journal) start(durable *uint64) error {
 		return err
 	}
 	for _, name := range names {
-		if len(name) > len(tmpExt) && name[len(name)-len(tmpExt):] == tmpExt {
+		segment, unfinished := strings.CutSuffix(name, tmpExt)
+		if _, ours := segmentFirst(segment); unfinished && ours {
 			if err := j.storage.Remove(name); err != nil {
 				return err
 			}

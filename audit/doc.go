@@ -32,7 +32,7 @@
 //	lock                      an empty file, locked while a writer lives
 //	settled                   optional hint, decimal index and a newline (see MarkSettled)
 //	<first, 20 digits>.hpj    a segment; <first> is the index of its first record
-//	*.tmp                     a segment being made; not part of the journal
+//	<first, 20 digits>.hpj.tmp  a segment being made; not part of the journal
 //
 // Segments in the order of their names are the journal. A segment is a header,
 // then frames, then zeros up to the end of the file (space taken in advance).

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"runtime"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -23,6 +25,8 @@ func BenchmarkAppend(b *testing.B) {
 			}
 			payload := bytes.Repeat([]byte("e"), 1024)
 			var failed atomic.Int64
+			var mu sync.Mutex
+			var waits []time.Duration
 			b.ReportAllocs()
 			b.SetParallelism(max(1, writers/runtime.GOMAXPROCS(0)))
 			if writers == 1 {
@@ -32,17 +36,25 @@ func BenchmarkAppend(b *testing.B) {
 			b.ResetTimer()
 			if writers == 1 {
 				for b.Loop() {
+					from := time.Now()
 					if err := j.Append(b.Context(), payload); err != nil {
 						b.Fatal(err)
 					}
+					waits = append(waits, time.Since(from))
 				}
 			} else {
 				b.RunParallel(func(pb *testing.PB) {
+					mine := make([]time.Duration, 0, 1<<12)
 					for pb.Next() {
+						from := time.Now()
 						if j.Append(b.Context(), payload) != nil {
 							failed.Add(1)
 						}
+						mine = append(mine, time.Since(from))
 					}
+					mu.Lock()
+					defer mu.Unlock()
+					waits = append(waits, mine...)
 				})
 			}
 			b.StopTimer()
@@ -50,6 +62,9 @@ func BenchmarkAppend(b *testing.B) {
 			if failed.Load() > 0 {
 				b.Fatalf("%d appends failed", failed.Load())
 			}
+			slices.Sort(waits)
+			b.ReportMetric(float64(waits[len(waits)/2].Microseconds()), "p50-us")
+			b.ReportMetric(float64(waits[len(waits)*99/100].Microseconds()), "p99-us")
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "records/s")
 			b.ReportMetric(float64(b.N)/float64(j.Stats().Commits), "records/commit")
 			b.ReportMetric(float64(cpu.Nanoseconds())/1e3/float64(b.N), "cpu-us/op")

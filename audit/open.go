@@ -90,7 +90,8 @@ const settledName = "settled"
 // MarkSettled notes in dir that every decision with index before upto has its
 // conclusion, so that OpenDecisions need not read them again. It is a hint:
 // without it, or with a damaged one, everything is read. Call it when the
-// conclusions that OpenDecisions asked for are durable.
+// conclusions that OpenDecisions asked for are durable, and at a clean end when
+// none is open.
 func MarkSettled(dir string, upto uint64) error {
 	path := filepath.Join(dir, settledName)
 	if err := os.WriteFile(path+tmpExt, strconv.AppendUint(nil, upto, 10), 0o600); err != nil {
