@@ -33,7 +33,7 @@ func (f *Facts) AppendJSON(dst []byte, brief bool) []byte {
 		id := ID(i)
 		over := f.dirty[id>>6]&(1<<(id&63)) != 0
 		v := f.get(id)
-		if brief && v.from == Assumed && v.same(&f.base.schema.base.vals[i]) {
+		if brief && (v.from == Assumed || !v.known) && v.same(&f.base.schema.base.vals[i]) {
 			continue
 		}
 		if !first {
