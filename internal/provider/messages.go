@@ -42,7 +42,7 @@ func (a *adapter) messages() *openai.Error {
 			}
 		}
 		if a.facts.Functions == "tools" && a.legacyTurn(m, p, &calls) {
-			a.plan.LegacyFunctions = true
+			a.plan.LegacyFunctions = a.plan.LegacyFunctions || a.value("tools") == nil
 			if role == "function" {
 				role = "tool"
 			}
