@@ -27,5 +27,6 @@ apps:
   - id: clients
     keys: ["%[2]s"]
     service: {audience: internal, opinion: false, outputs: [text]}
+    data: {important: false, core: false, state_secret: false} # images and tokens cannot be read: the operator has said what they hold
 `, up.BaseURL, Key)
 }
