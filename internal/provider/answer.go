@@ -192,9 +192,8 @@ func (a *Answer) plainChoice(b []byte, open int) (count charCount, ok bool) {
 				return count, false
 			}
 		case "index":
-			// Choices other than the first have a state of their own.
-			if b[v] != '0' && len(a.choices) < 2 {
-				return count, false
+			if !a.knownChoice(b[v:]) {
+				return count, false // it has no state yet
 			}
 		default:
 			if !null && (a.rules.Flags != nil || a.rules.Drop != nil) && a.ruled(name) {
@@ -203,6 +202,19 @@ func (a *Answer) plainChoice(b []byte, open int) (count charCount, ok bool) {
 		}
 	}
 	return count, body && depth == open
+}
+
+// knownChoice reports whether b begins with the index, of one digit, of a choice that was seen.
+func (a *Answer) knownChoice(b []byte) bool {
+	if len(b) > 1 && b[1] >= '0' && b[1] <= '9' {
+		return false
+	}
+	for i := range a.choices {
+		if a.choices[i].index == int64(b[0])-'0' {
+			return true
+		}
+	}
+	return false
 }
 
 func (a *Answer) ruled(name []byte) bool {

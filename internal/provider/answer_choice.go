@@ -47,6 +47,10 @@ func (t *reading) choice(at openai.Span, n int64) Class {
 				}
 				patch.Drop("usage")
 			}
+		case "content_filter_results":
+			if _, unchecked := openai.Member(t.raw, f.Value, "error"); unchecked {
+				a.note("content_filter:unchecked") // Azure's filter was down: the text came through unread
+			}
 		}
 	}
 	st := a.choice(index)
@@ -214,7 +218,7 @@ func (t *reading) message(at openai.Span, st *choiceState, ending bool) {
 		}
 	}
 	t.reasoning(patch, fields, st, mind, plain, details)
-	t.content(patch, st, content, mind.Len() > 0 || plain.Len() > 0 || details.Len() > 0, ending)
+	t.content(patch, st, content, mind.Len() > 2 || plain.Len() > 2 || details.Len() > 2, ending)
 	if tools.Len() > 0 {
 		value, changed := t.toolCalls(tools, st)
 		switch {
@@ -254,6 +258,8 @@ func (t *reading) reasoning(patch *openai.Patch, fields []openai.Field, st *choi
 			patch.Drop("reasoning_details")
 			a.note("reasoning_details:dropped")
 		}
+	case plain.Len() == 2:
+		patch.Drop("reasoning")
 	case plain.Len() > 0 && t.raw[plain.Start] == '"':
 		if hasField(fields, "reasoning_content") {
 			patch.Set("reasoning_content", plain.Of(t.raw))
@@ -284,9 +290,6 @@ func (t *reading) reasoning(patch *openai.Patch, fields []openai.Field, st *choi
 func (t *reading) content(patch *openai.Patch, st *choiceState, at openai.Span, hasMind, ending bool) {
 	a := t.a
 	isText := at.Len() >= 2 && t.raw[at.Start] == '"'
-	if hasMind && st.think.phase == thinkStart && st.think.held == "" {
-		st.think.phase = thinkOver // reasoning comes apart: tags in the text are text
-	}
 	cumulative := t.stream && a.cumulative && isText
 	tags := a.rules.ThinkTags && (isText || ending) && st.think.open()
 	if !cumulative && !tags {
@@ -312,15 +315,16 @@ func (t *reading) content(patch *openai.Patch, st *choiceState, at openai.Span, 
 			m, s := st.think.flush()
 			mind, text = mind+m, text+s
 		}
-		if mind != "" {
+		if mind != "" && !hasMind {
 			a.note("think>reasoning_content")
 		}
 		if st.think.used && mind == "" && text == "" && given == "" {
 			return
 		}
 	}
-	if mind != "" && hasMind {
-		mind, text = "", mind+text // cannot have two; nothing is lost
+	if mind != "" && hasMind { // MiniMax without reasoning_split: the same thought in a field and between tags
+		mind = ""
+		a.note("think:dropped")
 	}
 	t.say(st, text)
 	t.collect(text)

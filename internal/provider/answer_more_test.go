@@ -88,6 +88,30 @@ func TestThinkCuts(t *testing.T) {
 
 func utf8Cut(s string, i int) bool { return i == len(s) || s[i]&0xc0 != 0x80 }
 
+// A choice that appears later gets its own state, however alike its events are.
+func TestLateChoice(t *testing.T) {
+	a := provider.NewAnswer(&provider.AnswerRules{ThinkTags: true}, nil, provider.AnswerOptions{Stream: true})
+	event := func(index int, content string) string {
+		out, _, _, err := a.Event("", fmt.Appendf(nil, `{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":%d,"delta":{"content":"%s"}}]}`, index, content))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(out)
+	}
+	event(0, "a")
+	event(1, "b")
+	event(0, "c")
+	if out := event(2, "<think>x"); !strings.Contains(out, `"reasoning_content":"x"`) {
+		t.Error(out)
+	}
+	if out := event(12, "<think>y"); !strings.Contains(out, `"reasoning_content":"y"`) {
+		t.Error(out)
+	}
+	if _, proper := a.Finish(); proper {
+		t.Error("no choice has finished")
+	}
+}
+
 // White space without end is not held without end.
 func TestThinkHeldBounded(t *testing.T) {
 	a := provider.NewAnswer(&provider.AnswerRules{ThinkTags: true}, nil, provider.AnswerOptions{Stream: true})
