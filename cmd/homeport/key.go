@@ -9,9 +9,11 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"homeport/audit"
 	"homeport/internal/config"
 	"homeport/internal/control"
 	"homeport/internal/store/sqlite"
+	"homeport/internal/wiring"
 )
 
 // keyCmd manages application keys.
@@ -129,12 +131,7 @@ func changeState(e *env, verb string, args, out any) error {
 		return err
 	}
 	err = control.Do(e.ctx, cfg.Data, verb, args, out, func(ctx context.Context) (control.Handler, func() error, error) {
-		store, err := sqlite.Open(ctx, statePath(cfg))
-		if err != nil {
-			return nil, nil, err
-		}
-		keys := &control.Keys{Store: store, Apps: func() []string { return appIDs(cfg) }, Now: time.Now}
-		return keys.Verbs(), store.Close, nil
+		return keysHere(ctx, cfg)
 	})
 	var refused *control.Error
 	switch {
@@ -148,4 +145,27 @@ func changeState(e *env, verb string, args, out any) error {
 		return &exitError{code: exitFault, err: err, hint: e.say("另一进程占用数据目录却不应答；稍候重试，或停止它", "another process holds the data folder and does not answer; try again, or stop it")}
 	}
 	return err
+}
+
+// keysHere opens state and evidence log for a change made by this process, which holds the folder's lock. The act is an
+// admin event, durable before it is done, as it is in the server.
+func keysHere(ctx context.Context, cfg *config.Config) (control.Handler, func() error, error) {
+	store, err := sqlite.Open(ctx, statePath(cfg))
+	if err != nil {
+		return nil, nil, err
+	}
+	journal, err := audit.Open(wiring.JournalDir(cfg.Data), audit.Options{MaxWait: 10 * time.Second})
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("open journal: %w", err), store.Close())
+	}
+	keys := &control.Keys{Store: store, Apps: func() []string { return appIDs(cfg) }, Now: time.Now,
+		Record: func(ctx context.Context, c control.Change) error {
+			now := time.Now()
+			ev := audit.Admin{Head: audit.Head{ID: audit.NewID(now), Time: now}, Who: "cli", What: c.Verb, On: c.KeyID, Changed: []audit.Change{{Name: "app", New: c.App}}}
+			if err := journal.Append(ctx, audit.AppendAdmin(nil, &ev)); err != nil {
+				return fmt.Errorf("record %s: %w", c.Verb, err)
+			}
+			return nil
+		}}
+	return keys.Verbs(), func() error { return errors.Join(journal.Close(), store.Close()) }, nil
 }
