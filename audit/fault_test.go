@@ -341,3 +341,47 @@ func TestMissingSegmentIsFound(t *testing.T) {
 		t.Fatalf("%+v, %v", r, err)
 	}
 }
+
+// TestLivesOfAJournal strings sessions together, each with random faults and a
+// random end, on one disk, and checks what is left after every one.
+func TestLivesOfAJournal(t *testing.T) {
+	var acked, faults int
+	for seed := range uint64(200) {
+		rng := rand.New(rand.NewPCG(seed, 3))
+		d, tl := newMemDisk(), &tally{tried: map[string]bool{}}
+		for life := range 6 {
+			odds := []int{0, 20, 100}[rng.IntN(3)]
+			if life < 5 {
+				d.fault = func(int, string) fault {
+					if rng.IntN(1000) >= odds {
+						return works
+					}
+					faults++
+					return fault(1 + rng.IntN(3))
+				}
+			}
+			session(d, fmt.Sprintf("life%d", life), tl)
+			d.fault = nil
+			tl.closed, tl.joined = false, nil
+			switch rng.IntN(4) {
+			case 0:
+				d = d.crash(func() bool { return rng.IntN(2) == 0 })
+			case 1:
+				d = d.crash(func() bool { return false })
+			default:
+				d = d.kill()
+			}
+			got, err := d.read()
+			if err == nil {
+				err = check(got, tl)
+			}
+			if err != nil {
+				t.Fatalf("seed %d, life %d: %v", seed, life, err)
+			}
+		}
+		acked += len(tl.acked)
+	}
+	if acked < 200*20 || faults < 1000 {
+		t.Fatalf("%d acknowledged, %d faults: the test does not test", acked, faults)
+	}
+}

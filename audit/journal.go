@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -147,8 +146,8 @@ type Repair struct {
 func Open(dir string, o Options) (*Journal, error) {
 	o = o.withDefaults()
 	if o.Storage == nil {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, fmt.Errorf("make journal folder: %w", err)
+		if err := makeDir(dir); err != nil {
+			return nil, err
 		}
 		o.Storage = folder{dir}
 	}

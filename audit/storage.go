@@ -78,6 +78,24 @@ func (f folder) List() ([]string, error) {
 	return names, nil
 }
 
+// makeDir makes dir and what is missing above it, durably: a journal whose folder
+// is forgotten by a crash would be lost whole.
+func makeDir(dir string) error {
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		return nil // there, or something that opening it will complain of
+	}
+	parent := filepath.Dir(filepath.Clean(dir))
+	if parent != dir {
+		if err := makeDir(parent); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("make journal folder: %w", err)
+	}
+	return syncDir(parent)
+}
+
 type fileSource struct {
 	*os.File
 	size int64
