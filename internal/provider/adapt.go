@@ -15,7 +15,7 @@ type Target struct {
 	Model string
 	// BaseModel is the model's own name where Model is a deployment or an endpoint id; it selects the rules. Empty: Model.
 	BaseModel string
-	// Rules are the precomputed [Wire.For] the base model; nil computes and remembers them.
+	// Rules are the precomputed [Wire.For] the base model; nil computes them on each call.
 	Rules *ModelRules
 	// APIVersion is Azure's api-version for AzureStyle "deployments".
 	APIVersion string
@@ -99,7 +99,7 @@ type adapter struct {
 func (w *Wire) Adapt(req *openai.Request, t Target) (Plan, *openai.Error) {
 	rules := t.Rules
 	if rules == nil {
-		rules = w.remembered(or(t.BaseModel, t.Model))
+		rules = w.For(or(t.BaseModel, t.Model))
 	}
 	a := adapter{ModelRules: rules, req: req, t: t}
 	a.plan = Plan{Model: t.Model, Stream: req.Stream, WantUsage: req.Stream && req.IncludeUsage}
@@ -132,14 +132,6 @@ func (a *adapter) patch() *openai.Patch {
 		a.p = openai.NewPatch(a.req.Object, a.req.Fields)
 	}
 	return a.p
-}
-
-func (w *Wire) remembered(model string) *ModelRules {
-	if m, ok := w.rules.Load(model); ok {
-		return m.(*ModelRules)
-	}
-	m, _ := w.rules.LoadOrStore(model, w.For(model))
-	return m.(*ModelRules)
 }
 
 // route settles path and query, and refuses an endpoint the provider does not have.

@@ -451,12 +451,12 @@ func TestPairsOfFields(t *testing.T) {
 		if names == nil {
 			names = []string{"some-model"}
 		}
-		for _, model := range names {
+		for k, model := range names {
 			target := provider.Target{Model: model, Rules: w.For(model)}
 			for i, f := range fields {
 				for j, g := range fields[i:] {
-					if j > 0 && name(f) == name(g) {
-						continue
+					if j > 0 && name(f) == name(g) || (i+j+k)%2 > 0 {
+						continue // each model gets every other pair: the next one gets the rest
 					}
 					body := `{"messages":[` + messages[(i+j)%len(messages)] + `],` + f
 					if j > 0 {

@@ -53,8 +53,6 @@ type Wire struct {
 	Sources    []Source    `yaml:"sources"`
 	Answer     AnswerRules `yaml:"answer"`
 	Errors     []ErrorRule `yaml:"errors"`
-
-	rules sync.Map // model name → *ModelRules, only for callers that do not keep them
 }
 
 // Source is where facts were read, with the source's own date.
