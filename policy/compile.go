@@ -20,8 +20,8 @@ const costLimit = 20_000
 
 // program is one compiled condition.
 type program struct {
-	cel    cel.Program
-	guards []guard
+	cel   cel.Program
+	quick quick
 }
 
 // compiler makes every CEL program of a set of packs.
@@ -109,7 +109,7 @@ func (c *compiler) program(file string, src located[string]) (*program, error) {
 	if err != nil {
 		return nil, at(0, 0, "plan the condition: %w", err)
 	}
-	return &program{p, guards(checked.NativeRep().Expr(), c.slots, c.sets)}, nil
+	return &program{p, quickOf(checked.NativeRep().Expr(), c.slots, c.sets)}, nil
 }
 
 // dotted widens a name CEL complained about to the whole dotted word in the source.
@@ -346,7 +346,7 @@ type activation struct {
 	masks []*cel.AttributePatternType // one for each unknown slot that a condition reads
 	needs [][]string                  // for an unknown derived slot: the facts it lacks
 
-	noGuards bool // tests only: leave every condition to CEL
+	celAlone bool // tests only: leave every condition to CEL
 }
 
 // ResolveName implements cel.Activation.

@@ -295,11 +295,9 @@ const (
 
 // eval runs one program; needs are the facts an unknown answer lacks.
 func (a *activation) eval(p *program) (truth, []string, error) {
-	if !a.noGuards {
-		for i := range p.guards {
-			if p.guards[i].rejects(a.refs[p.guards[i].slot]) {
-				return isFalse, nil, nil
-			}
+	if !a.celAlone {
+		if out := p.quick.eval(a.refs); out != isUnknown {
+			return out, nil, nil
 		}
 	}
 	out, _, err := p.cel.Eval(a)

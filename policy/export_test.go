@@ -25,7 +25,7 @@ func (e *Engine) RowState(id string, f *Facts) string {
 // DecideByCELAlone is Decide with every condition left to CEL.
 func (e *Engine) DecideByCELAlone(f *Facts, p Profile) *Decision {
 	a := e.pool.New().(*activation)
-	a.noGuards = true
+	a.celAlone = true
 	return e.decide(&Decision{Profile: p.String()}, a, f, p)
 }
 

@@ -119,13 +119,13 @@ func TestKeyFollowsChanges(t *testing.T) {
 	}
 }
 
-func TestGuardsChangeNothing(t *testing.T) {
+func TestQuickPathChangesNothing(t *testing.T) {
 	e := load(t)
 	for i, f := range randomFacts(t, e, 600) {
 		for _, p := range []policy.Profile{policy.Strict, policy.Counsel} {
 			with, without := e.Decide(f, p), e.DecideByCELAlone(f, p)
 			if !reflect.DeepEqual(with, without) {
-				t.Fatalf("vector %d, %s: with guards %v, CEL alone %v", i, p, with.RuleIDs(), without.RuleIDs())
+				t.Fatalf("vector %d, %s: quick %v, CEL alone %v", i, p, with.RuleIDs(), without.RuleIDs())
 			}
 		}
 	}
