@@ -3,6 +3,7 @@ package provider
 import (
 	"bytes"
 	"slices"
+	"sync/atomic"
 
 	"homeport/internal/openai"
 )
@@ -40,8 +41,8 @@ type Answer struct {
 	blocked   bool // the upstream's review stopped an answer that had begun
 	count     charCount
 	class     Class
-	adapted   []string
-	collected []byte // the answer so far, where it must be checked against a schema
+	adapted   atomic.Pointer[[]string] // read by the goroutine that sends the headers
+	collected []byte                   // the answer so far, where it must be checked against a schema
 	edits     []openai.Edit
 }
 
@@ -283,14 +284,20 @@ const maxChoices = 128
 
 // note records an adaptation once.
 func (a *Answer) note(what string) {
-	if !slices.Contains(a.adapted, what) && len(a.adapted) < 32 {
-		a.adapted = append(a.adapted, what)
+	if list := a.Adapted(); !slices.Contains(list, what) && len(list) < 32 {
+		list = append(slices.Clone(list), what)
+		a.adapted.Store(&list)
 	}
 }
 
 // Adapted lists what was changed on the way to the client, in order of appearance: ASCII words for x-homeport-adapted and
-// the event. Nil when the answer is the provider's own.
-func (a *Answer) Adapted() []string { return a.adapted }
+// the event. Nil when the answer is the provider's own. It may be called while another goroutine follows the answer.
+func (a *Answer) Adapted() []string {
+	if list := a.adapted.Load(); list != nil {
+		return *list
+	}
+	return nil
+}
 
 // Class is the class of the failure that Event, Body, Peek or Finish returned; "" without one.
 func (a *Answer) Class() Class { return a.class }

@@ -24,8 +24,8 @@ func (a *Answer) NeedsWhole() bool {
 func (a *Answer) Body(body []byte) (out []byte, err *openai.Error) {
 	body = bytes.TrimLeft(body, " \t\r\n") // DeepSeek keeps the connection open with blank lines
 	if !validJSON(body) || body[0] != '{' {
-		d, _ := readFailure(body, true)
-		if len(body) == 0 || body[0] != '"' {
+		d, said := readFailure(body, false)
+		if !said {
 			d = &failure{code: "invalid_body"}
 		}
 		return nil, a.fail(d)

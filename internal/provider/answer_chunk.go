@@ -12,8 +12,8 @@ import (
 func (a *Answer) event(name string, data []byte) (out []byte, emit, done bool, err *openai.Error) {
 	isError := name == "error" || name == "session.error"
 	if !validJSON(data) || data[0] != '{' {
-		d, _ := readFailure(data, true)
-		if !isError && len(data) > 0 && data[0] != '"' {
+		d, said := readFailure(data, isError)
+		if !said {
 			d = &failure{code: "invalid_event"}
 		}
 		return nil, false, false, a.fail(d)

@@ -184,6 +184,27 @@ func TestTranscripts(t *testing.T) {
 	}
 }
 
+// Every provider that answers chats has a transcript of what is its own.
+func TestEveryProviderHasTranscript(t *testing.T) {
+	paths, err := filepath.Glob("testdata/answers/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := map[string]bool{}
+	for _, path := range paths {
+		shown[load(t, path).opts["provider"]] = true
+	}
+	for _, id := range provider.IDs() {
+		w, err := provider.Load(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w.Endpoints.Chat != provider.No && !shown[id] {
+			t.Errorf("%s has no transcript", id)
+		}
+	}
+}
+
 func (tr *transcript) set(name, data string) {
 	for i := range tr.arc.Files {
 		if tr.arc.Files[i].Name == name {

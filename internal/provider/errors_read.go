@@ -31,7 +31,7 @@ const maxErrorBody = 64 << 10
 // DashScope native), {"base_resp":{"status_code","status_msg"}} (MiniMax), {"error_code","error_msg"} (Qianfan, old),
 // {"object":"error",…} (SGLang, old vLLM), {"type":"error"|"session.error","error":{…}} (Ark, MiniMax), {"detail":…}
 // (Xinference), {"Response":{"Error":{"Code","Message"}}} (Tencent, old), {"ErrorMsg":{"Msg","Code"}} (Hunyuan, old),
-// a bare JSON string, plain text.
+// a bare JSON string, plain text, any of the objects inside an array.
 func readFailure(body []byte, failed bool) (d *failure, ok bool) {
 	d = &failure{}
 	body = bytes.TrimSpace(body)
@@ -45,6 +45,12 @@ func readFailure(body []byte, failed bool) (d *failure, ok bool) {
 		return d, failed
 	}
 	switch body[0] {
+	case '[': // Gemini's layer wraps the object in an array
+		for _, e := range openai.Elements(body, openai.Span{End: len(body)}) {
+			if d.object(body, openai.Members(body, e), failed) {
+				return d, true
+			}
+		}
 	case '"':
 		d.message = openai.Str(body, openai.Span{End: len(body)})
 		return d, true

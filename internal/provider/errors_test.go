@@ -215,6 +215,7 @@ var errorTable = []struct {
 	{"localai", 500, []string{`{"error":{"code":500,"message":"m","type":""}}`}, provider.ClassUpstream},
 	{"localai", 503, []string{`{"error":{"code":503,"message":"m","type":""}}`}, provider.ClassOverload},
 	{"gemini", 400, []string{`{"error":{"code":400,"message":"User location is not supported for the API use.","status":"FAILED_PRECONDITION"}}`}, provider.ClassRegion},
+	{"gemini", 0, []string{`[{"error":{"code":400,"message":"User location is not supported for the API use.","status":"FAILED_PRECONDITION"}}]`}, provider.ClassRegion},
 	{"custom", 500, []string{"", "<html>Bad gateway</html>"}, provider.ClassUpstream},
 	{"custom", 504, []string{""}, provider.ClassTimeout},
 }
