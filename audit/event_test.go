@@ -174,7 +174,7 @@ func FuzzEventRoundTrip(f *testing.F) {
 	f.Fuzz(func(t *testing.T, a, b string, n int64, flag bool, ms int64) {
 		when := time.UnixMilli(ms % 100_000_000_000_000)
 		if when.Year() < 1 || when.Year() > 9999 {
-			t.Skip("outside RFC 3339")
+			return // outside RFC 3339
 		}
 		head := audit.Head{ID: "x" + a, Time: when, App: b}
 		for _, ev := range []audit.Event{
