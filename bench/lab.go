@@ -25,6 +25,7 @@ const (
 type lab struct {
 	self, binary, dir string
 	scale             float64
+	alone             bool
 
 	mock  string // address
 	procs []*exec.Cmd

@@ -25,6 +25,8 @@ func main() {
 func run() error {
 	scale := flag.Float64("scale", 1, "number of requests, relative to the usual")
 	only := flag.String("only", "", "rows to run: plain, large, stream, many, idle (default all)")
+	alone := flag.Bool("alone", false, "run Homeport only, for profiles; no ratios")
+	where := flag.String("dir", ".", "where the work folder is made; the journal's disk")
 	binary := flag.String("homeport", "bin/homeport", "binary under test")
 	role := flag.String("role", "", "internal: mock or plainproxy")
 	listen := flag.String("listen", "127.0.0.1:0", "internal: address of the role")
@@ -40,7 +42,7 @@ func run() error {
 	if err != nil {
 		return fmt.Errorf("find own binary: %w", err)
 	}
-	dir, err := os.MkdirTemp(".", "bench-run-")
+	dir, err := os.MkdirTemp(*where, "bench-run-")
 	if err != nil {
 		return fmt.Errorf("make work folder: %w", err)
 	}
@@ -48,7 +50,7 @@ func run() error {
 	if dir, err = filepath.Abs(dir); err != nil {
 		return err
 	}
-	l := &lab{self: self, binary: *binary, dir: dir, scale: *scale}
+	l := &lab{self: self, binary: *binary, dir: dir, scale: *scale, alone: *alone}
 	defer l.stop()
 	if err := l.start(); err != nil {
 		return err

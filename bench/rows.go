@@ -37,7 +37,11 @@ func (l *lab) trio(what string, body []byte, conns, n, perUnit int) (map[string]
 	}
 	fmt.Printf("%-28s %-13s %19s  p50 %8s  p99 %8s\n", what, "direct", "", direct.p50.Round(time.Microsecond), direct.p99.Round(time.Microsecond))
 	out := map[string]float64{}
-	for _, start := range []func() (proxy, error){l.nginx, l.plainProxy, l.homeport} {
+	proxies := []func() (proxy, error){l.nginx, l.plainProxy, l.homeport}
+	if l.alone {
+		proxies = proxies[2:]
+	}
+	for _, start := range proxies {
 		p, err := start()
 		if err != nil {
 			return nil, err

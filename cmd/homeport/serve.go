@@ -59,6 +59,7 @@ func (c *serveCmd) Run(e *env) error {
 	if err != nil {
 		return startError(e, err)
 	}
+	startProfile(e)
 	c.banner(e, s, l, o.AppKey)
 	err = c.follow(e, s, o)
 	return errors.Join(err, s.Close(c.Grace))

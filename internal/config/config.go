@@ -29,6 +29,7 @@ type Config struct {
 	Admin          Admin      `yaml:"admin" zh:"管理面" en:"Admin plane"`
 	Data           string     `yaml:"data" default:"./homeport-data" zh:"数据目录：证据日志、SQLite、密钥；相对路径以本文件所在目录为准" en:"Folder of evidence log, SQLite and keys; a relative path starts at this file's folder"`
 	Store          string     `yaml:"store" enum:"sqlite" default:"sqlite" zh:"主状态存储" en:"Primary state"`
+	Journal        Journal    `yaml:"journal" zh:"证据日志" en:"Evidence log"`
 	MaxBody        Size       `yaml:"max_body" default:"16MiB" zh:"请求体上限" en:"Largest request body"`
 	Providers      []Provider `yaml:"providers" zh:"模型供应商" en:"Providers of models"`
 	Routes         []Route    `yaml:"routes" zh:"应用所请求的模型 → 可去往的目标，按顺序" en:"What an app asks for → where it may go, in order; the first match counts"`
@@ -48,6 +49,12 @@ type Config struct {
 type Operator struct {
 	Name  string
 	Facts Facts
+}
+
+// Journal bounds the wait for the evidence log's disk. A request that is not recorded in time is refused with 503 and not
+// sent (invariant 1): a longer wait trades refusals on a slow disk for slower answers.
+type Journal struct {
+	MaxWait time.Duration `yaml:"max_wait" default:"250ms" zh:"等待落盘的上限；超过即拒绝（503）" en:"Longest wait for the disk; beyond it the request is refused (503)"`
 }
 
 // Admin is the listener of console, admin API and metrics.

@@ -117,7 +117,7 @@ func (s *Server) open(ctx context.Context, cfg *config.Config) error {
 		return err
 	}
 	dir := JournalDir(cfg.Data)
-	if s.journal, err = audit.Open(dir, audit.Options{}); err != nil {
+	if s.journal, err = audit.Open(dir, audit.Options{MaxWait: cfg.Journal.MaxWait}); err != nil {
 		return fmt.Errorf("open journal: %w", err)
 	}
 	s.closers = append(s.closers, s.journal.Close)

@@ -74,6 +74,7 @@ func start(t testing.TB, config string, environ []string) (*Gateway, error) {
 		{"listen:", "listen: " + data},
 		{"admin:", "admin: {listen: " + admin + "}"},
 		{"data:", "data: " + filepath.Join(dir, "data")},
+		{"journal:", "journal: {max_wait: 20s}"}, // a test machine's disk is busy with builds
 	} {
 		if !strings.HasPrefix(config, add.key) && !strings.Contains(config, "\n"+add.key) {
 			config = add.line + "\n" + config
