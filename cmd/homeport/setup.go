@@ -50,7 +50,12 @@ func configOptions(reg *registry.Registry, schema *policy.Schema, getenv func(st
 			}
 			return p.Hosts
 		},
-		CheckFact:  schema.Check,
+		CheckFact: func(name string, value any) error {
+			if err := schema.Check(name, value); err != nil {
+				return factError(schema, name, err)
+			}
+			return nil
+		},
 		PriceKnown: func(p *config.Provider, model string) bool { return priceKnown(reg, p, model) },
 		FileReadable: func(path string) error {
 			f, err := os.Open(path)
@@ -60,6 +65,24 @@ func configOptions(reg *registry.Registry, schema *policy.Schema, getenv func(st
 			return f.Close()
 		},
 	}
+}
+
+// factError says in both languages what a fact may hold.
+func factError(schema *policy.Schema, name string, err error) error {
+	f, ok := schema.Fact(name)
+	if !ok {
+		return &config.FactError{Message: config.Text{Zh: fmt.Sprintf("没有名为 %q 的事实", name), En: err.Error()},
+			Hint: config.Text{Zh: "事实的名称见 policy/facts.yaml", En: "facts are named in policy/facts.yaml"}}
+	}
+	want := map[policy.Type]string{policy.Bool: "应为 true 或 false", policy.Int: "应为不小于 0 的整数", policy.Number: "应为数字", policy.Place: "应为 ISO 3166-1 两位代码",
+		policy.Places: "应为 ISO 3166-1 两位代码的列表", policy.Date: "应为日期，如 2026-11-22", policy.Done: "应为 true、false、日期，或 {state, on, until}"}[f.Type]
+	if want == "" {
+		want = "应为文本"
+		if len(f.Values) > 0 {
+			want = "应为以下之一：" + strings.Join(f.Values, ", ")
+		}
+	}
+	return &config.FactError{Message: config.Text{Zh: fmt.Sprintf("事实 %s：%s", name, want), En: err.Error()}, Hint: config.Text{Zh: f.Why.ZH, En: f.Why.EN}}
 }
 
 // priceKnown reports whether a target's price in CNY is known. A server of one's own has no price per token: that is

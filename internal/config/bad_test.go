@@ -27,6 +27,7 @@ func TestBadConfigurations(t *testing.T) {
 		"unknown key, hyphen":        {with("max-body: 1MiB"), "1:1", "unknown key", "did you mean max_body?"},
 		"unknown key in a list item": {with("apps:", "  - id: a", "    keyz: []"), "3:5", "unknown key \"keyz\"", "did you mean keys?"},
 		"unknown key in flow":        {with("apps: [{id: a, limit: {}}]"), "1:16", "unknown key \"limit\"", "did you mean limits?"},
+		"unknown key, short":         {with("d: 1"), "1:1", "unknown key \"d\"", "known: operator"},
 		"duplicate key":              {with("profile: strict", "listen: 127.0.0.1:1", "profile: counsel"), "3:1", "already defined", "remove one"},
 		"duplicate key in a list":    {with("apps:", "  - id: a", "    id: b"), "3:5", "already defined", "remove one"},
 		"unset variable":             {with("listen: ${NOPE}"), "1:9", "variable NOPE is not set", "export NOPE="},
@@ -195,7 +196,7 @@ func TestBaseURLs(t *testing.T) {
 		case want == "" && problems[len(problems)-1].Line != 4:
 			t.Errorf("%q: wrong place: %s", raw, lines(problems))
 		case want == "":
-			if len(raw) > 12 && strings.Contains(fmt.Sprint(problems), raw) {
+			if len(raw) > 12 && strings.Contains(problems[len(problems)-1].Message.En, raw) {
 				t.Errorf("%q shows in the problem", raw)
 			}
 		case cfg == nil:
@@ -212,12 +213,12 @@ func TestWarnings(t *testing.T) {
 		text string
 		says []string
 	}{
-		"loopback":             {with("listen: 127.0.0.1:1"), nil},
-		"off loopback":         {with("listen: 0.0.0.0:8787"), []string{"in the clear"}},
-		"every address":        {with("listen: \":8787\""), []string{"in the clear"}},
-		"with trusted proxies": {with("listen: 0.0.0.0:8787", "trusted_proxies: [10.0.0.0/8]"), nil},
-		"with tls":             {with("listen: 0.0.0.0:8787", "tls: {cert: c, key: k}"), nil},
-		"admin behind a proxy": {with("admin: {listen: \"0.0.0.0:1\"}", "trusted_proxies: [10.0.0.1]"), nil},
+		"loopback":             {with(app, "listen: 127.0.0.1:1"), nil},
+		"off loopback":         {with(app, "listen: 0.0.0.0:8787"), []string{"in the clear"}},
+		"every address":        {with(app, "listen: \":8787\""), []string{"in the clear"}},
+		"with trusted proxies": {with(app, "listen: 0.0.0.0:8787", "trusted_proxies: [10.0.0.0/8]"), nil},
+		"with tls":             {with(app, "listen: 0.0.0.0:8787", "tls: {cert: c, key: k}"), nil},
+		"admin behind a proxy": {with(app, "admin: {listen: \"0.0.0.0:1\"}", "trusted_proxies: [10.0.0.1]"), nil},
 		"foreign host":         {with(app, "providers: [{id: a, catalog: dashscope, base_url: \"https://relay.example/v1\"}]"), []string{"only its dialect is kept; facts not declared count as unknown: source, place, filed"}},
 		"foreign, declared":    {with(app, "providers: [{id: a, catalog: dashscope, base_url: \"https://relay.example/v1\", place: CN, facts: {source: relay, filed: null}}]"), nil},
 		"own host":             {with(app, "providers: [{id: a, catalog: dashscope, base_url: \"https://dashscope.aliyuncs.com/compatible-mode/v1\"}]"), nil},
@@ -228,6 +229,7 @@ func TestWarnings(t *testing.T) {
 		"remote ollama":        {with(app, "providers: [{id: a, catalog: ollama, base_url: \"http://10.1.1.1:11434/v1\"}]"), []string{"only its dialect"}},
 		"key over http":        {with(app, "providers: [{id: a, catalog: custom, base_url: \"http://models.example/v1\", key: k, facts: {source: own, place: CN, filed: false}}]"), []string{"plain http"}},
 		"no apps":              {with(lab), []string{"no apps"}},
+		"nothing at all":       {"", []string{"no apps"}},
 		"hidden route":         {with(app, lab, "routes: [{model: \"*\", to: [lab/x]}, {model: y, to: [lab/y]}]"), []string{"never used"}},
 	} {
 		cfg, problems := config.Load("f", []byte(c.text), options(nil))
@@ -319,6 +321,27 @@ func FuzzLoad(f *testing.F) {
 			if cfg.Digest() != cfg.Digest() {
 				t.Fatal("the digest is not stable")
 			}
+		}
+	})
+}
+
+// FuzzSubstitution: whatever a variable holds becomes the scalar's text, once, and adds no YAML.
+func FuzzSubstitution(f *testing.F) {
+	for _, v := range []string{"plain", "a: b", "\n- x", "${X}", "$${X}", "'\"", "}", "# c", "\x00", "\xff", "\u2028", "null", "*a", "!!str"} {
+		f.Add(v)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		if value == "" {
+			return
+		}
+		getenv := func(name string) string { return map[string]string{"X": value}[name] }
+		text := "operator: {name: \"<${X}|$${X}|${X}>\"}\napps: [{id: a}]\n"
+		cfg, problems := config.Load("f", []byte(text), config.Options{Getenv: getenv})
+		if cfg == nil || len(problems) != 0 {
+			t.Fatalf("%d problems", len(problems))
+		}
+		if cfg.Operator.Name != "<"+value+"|${X}|"+value+">" || len(cfg.Operator.Facts) != 0 || len(cfg.Apps) != 1 {
+			t.Fatal("the value is not exactly the text, or added something")
 		}
 	})
 }

@@ -29,11 +29,16 @@ type Options struct {
 	KnownCatalog func(id string) bool                 // is there such a catalog entry
 	CatalogIDs   func() []string                      // for hints
 	CatalogHosts func(id string) []string             // the entry's hosts; {label} or * stands for one label
-	CheckFact    func(name string, value any) error   // policy's schema; value as in Fact.Value
+	CheckFact    func(name string, value any) error   // policy's schema; value as in Fact.Value; may return *FactError
 	Routable     func(id string) bool                 // may requests go there at all (reference entries: no)
 	PriceKnown   func(p *Provider, model string) bool // does the model have a price in CNY
 	FileReadable func(path string) error              // are certificate and key files there
 }
+
+// FactError is an error of CheckFact in both languages, with a hint.
+type FactError struct{ Message, Hint Text }
+
+func (e *FactError) Error() string { return e.Message.En }
 
 // ReadFile reads a configuration file, bounded. A missing file is an error that satisfies errors.Is(err, fs.ErrNotExist).
 func ReadFile(path string) ([]byte, error) {

@@ -74,7 +74,10 @@ func HasErrors(problems []Problem) bool {
 
 // nearest returns the known name closest to name, when it is close enough to be what was meant.
 func nearest(name string, known []string) (string, bool) {
-	best, dist := "", len(name)/3+2
+	best, dist := "", max(1, len(name)/3)+1
+	if len(name) < 3 { // too short to guess from
+		dist = 1
+	}
 	for _, k := range known {
 		if strings.EqualFold(k, name) || strings.ReplaceAll(k, "_", "") == strings.ToLower(strings.NewReplacer("-", "", "_", "").Replace(name)) {
 			return k, true

@@ -26,7 +26,7 @@ func (v *validator) all() {
 	v.apps()
 	v.routes(ids)
 	v.prices()
-	if len(v.cfg.Apps) == 0 && len(v.cfg.Providers) > 0 {
+	if len(v.cfg.Apps) == 0 {
 		v.add(Warning, Pos{1, 1}, Text{"没有配置应用（apps），任何请求都会被拒绝", "no apps are configured: every request will be refused"},
 			Text{"加上 apps: [{id: …}]，再执行 homeport key create", "add apps: [{id: …}], then homeport key create"})
 	}
@@ -70,9 +70,19 @@ func (v *validator) checkFacts(facts Facts) {
 		if v.o.CheckFact == nil {
 			continue
 		}
-		if err := v.o.CheckFact(name, f.Value); err != nil {
-			v.fail(f.Pos, fmt.Sprintf("事实 %s 不合规定：%v", name, err), fmt.Sprintf("%v", err), Text{})
-		}
+		v.checkFact(f.Pos, name, f.Value)
+	}
+}
+
+func (v *validator) checkFact(at Pos, name string, value any) {
+	err := v.o.CheckFact(name, value)
+	var both *FactError
+	switch {
+	case err == nil:
+	case errors.As(err, &both):
+		v.add(Error, at, both.Message, both.Hint)
+	default:
+		v.fail(at, fmt.Sprintf("事实 %s 不合规定：%v", name, err), err.Error(), Text{})
 	}
 }
 
@@ -153,9 +163,7 @@ func (v *validator) provider(p *Provider, path string) {
 	}
 	v.checkFacts(p.Facts)
 	if len(p.Place) > 0 && v.o.CheckFact != nil {
-		if err := v.o.CheckFact("model.place", []string(p.Place)); err != nil {
-			v.fail(v.at(path+".place"), "处理地不合规定", err.Error(), Text{})
-		}
+		v.checkFact(v.at(path+".place"), "model.place", []string(p.Place))
 	}
 }
 

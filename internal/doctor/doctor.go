@@ -106,7 +106,7 @@ func configuration(in Input) Item {
 			}
 		}
 		it.Status = Fail
-		it.Found = config.Text{Zh: fmt.Sprintf("%s 有 %d 处错误", in.ConfigPath, n), En: fmt.Sprintf("%s has %d errors", in.ConfigPath, n)}
+		it.Found = config.Text{Zh: fmt.Sprintf("%s 有 %d 处错误", in.ConfigPath, n), En: fmt.Sprintf("%s has errors: %d", in.ConfigPath, n)}
 		it.Fix = config.Text{Zh: "homeport check 逐条列出位置与改法", En: "homeport check shows each with its place and cure"}
 	case len(in.Problems) > 0:
 		it.Status = Warn
