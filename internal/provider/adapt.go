@@ -40,7 +40,8 @@ type Plan struct {
 	Stream bool
 	// WantUsage: the client asked for a usage chunk. AskedUsage: only Homeport did, and the client must not see it.
 	WantUsage, AskedUsage bool
-	// Schema is the JSON schema that the provider is only asked in words to follow; the answer is validated against it.
+	// Schema is the JSON schema that the provider is only asked in words to follow, or that it does not promise to follow;
+	// the answer is validated against it.
 	Schema []byte
 	// Thinking is whether the answer will be thought over: on, off, or empty for not known.
 	Thinking string

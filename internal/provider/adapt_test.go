@@ -192,7 +192,7 @@ func TestStructuredOutput(t *testing.T) {
 			in: b("x", "Be brief.", schema), refused: "unsupported_value response_format"},
 		{name: "native", provider: "moonshot-cn", target: to("kimi-k3"), in: b("x", "s", schema), out: b("kimi-k3", "s", schema)},
 		{name: "strict not known", provider: "minimax-cn", target: to("MiniMax-M3"), in: b("x", "s", schema+`,"reasoning_split":true`),
-			out: b("MiniMax-M3", "s", strings.Replace(schema, `"strict":true,`, "", 1)+`,"reasoning_split":true`), adapted: "response_format.strict:dropped"},
+			out: b("MiniMax-M3", "s", strings.Replace(schema, `"strict":true,`, "", 1)+`,"reasoning_split":true`), adapted: "response_format.strict:dropped,response_format:checked"},
 		{name: "the word JSON is asked for", provider: "dashscope", target: to("qwen-plus"), in: b("x", "s", object),
 			out: b("qwen-plus", `s\n\nAnswer in JSON.`, object), adapted: "messages:json_hint"},
 		{name: "the word JSON is there", provider: "dashscope", target: to("qwen-plus"), in: b("x", "as Json", object), out: b("qwen-plus", "as Json", object)},

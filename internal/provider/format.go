@@ -59,6 +59,10 @@ func (a *adapter) jsonSchema(f openai.Field) *openai.Error {
 			a.patch().Set("response_format", within(raw, f.Value, p.Edits(nil)))
 			a.report("response_format.strict", "dropped")
 		}
+		if schema, ok := openai.Member(raw, inner, "schema"); ok && a.endpoints.JSONSchema == Partial && !a.hasTools {
+			a.plan.Schema = schema.Of(raw) // taken, not promised: the answer is held against it
+			a.report("response_format", "checked")
+		}
 		return nil
 	}
 	schema, ok := openai.Member(raw, inner, "schema")

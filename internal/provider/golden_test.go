@@ -127,7 +127,7 @@ func show(t *testing.T, w *provider.Wire, x exchange, target provider.Target) st
 		fmt.Fprintf(&b, "adapted %s\n", provider.AppendAdapted(nil, plan.Adapted))
 	}
 	var hints []string
-	for name, set := range map[string]bool{"want usage": plan.WantUsage, "asked usage": plan.AskedUsage, "emulated schema": plan.Schema != nil,
+	for name, set := range map[string]bool{"want usage": plan.WantUsage, "asked usage": plan.AskedUsage, "check schema": plan.Schema != nil,
 		"re-encode embeddings": plan.ReencodeEmbeddings, "legacy functions": plan.LegacyFunctions, "thinking " + plan.Thinking: plan.Thinking != ""} {
 		if set {
 			hints = append(hints, name)
