@@ -66,19 +66,19 @@ func (l *loader) build() (*Engine, error) {
 		if _, dup := e.slots[d.V.ID]; dup || d.V.ID == "" {
 			return nil, fmt.Errorf("%s:%d:%d: derived fact %q is declared twice", d.file, d.Line, d.Col, d.V.ID)
 		}
-		prog, err := c.program(d.file, d.V.When)
-		if err != nil {
-			return nil, err
-		}
+		prog := new(program)
+		c.later(d.file, d.V.When, len(e.derived), prog)
 		slot := len(l.schema.facts) + len(e.derived)
 		e.slots[d.V.ID] = slot
 		e.derived = append(e.derived, derivedFact{d.V.ID, slot, prog})
-		c.derived[d.V.ID] = true
 	}
 	if err := l.buildTables(e, c); err != nil {
 		return nil, err
 	}
 	if err := l.buildProfiles(e, c); err != nil {
+		return nil, err
+	}
+	if err := c.run(); err != nil {
 		return nil, err
 	}
 	n := len(l.schema.facts) + len(e.derived)
@@ -214,9 +214,9 @@ func (l *loader) buildRow(c *compiler, file string, t tableYAML, lr located[rowY
 	if l.withCases && (!fires || !not) {
 		return nil, fail("needs at least one case that fires and one that does not")
 	}
-	var err error
-	r.prog, err = c.program(file, y.When)
-	return r, err
+	r.prog = new(program)
+	c.later(file, y.When, len(c.derived), r.prog)
+	return r, nil
 }
 
 var verdictNames = []string{"allow", "allow_with_duties", "needs_approval", "block"}
@@ -243,10 +243,8 @@ func (l *loader) buildProfiles(e *Engine, c *compiler) error {
 			}
 		}
 		if y.When.V != "" {
-			var err error
-			if en.prog, err = c.program(v.file, y.When); err != nil {
-				return err
-			}
+			en.prog = new(program)
+			c.later(v.file, y.When, len(c.derived), en.prog)
 		}
 		if len(y.Rules) == 0 && len(y.Outcomes) == 0 {
 			return fail("names neither rules nor outcomes")

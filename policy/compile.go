@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"cel.dev/cel-go/cel"
@@ -26,12 +28,15 @@ type program struct {
 
 // compiler makes every CEL program of a set of packs.
 type compiler struct {
-	schema     *Schema
-	env        *cel.Env
-	sets       map[string][]string
-	derived    map[string]bool // declared so far: a derived fact may use those above it
-	used       [2]uint64       // facts some condition reads
-	thresholds map[ID][]int64  // what int facts are compared with
+	schema  *Schema
+	env     *cel.Env
+	sets    map[string][]string
+	derived map[string]bool // declared so far: a derived fact may use those above it; fixed once rows are compiled
+	jobs    []func() error  // conditions still to compile, in the order their errors are told
+
+	mu         sync.Mutex     // guards what follows: conditions are compiled side by side
+	used       [2]uint64      // facts some condition reads
+	thresholds map[ID][]int64 // what int facts are compared with
 	fthreshold map[ID][]float64
 	slots      map[string]int
 }
@@ -47,20 +52,58 @@ func newCompiler(s *Schema, sets map[string][]string, derived []string, slots ma
 		}
 		opts = append(opts, cel.Constant(id, cel.ListType(cel.StringType), types.NewStringList(types.DefaultTypeAdapter, members)))
 	}
-	for _, d := range derived {
+	order := map[string]int{}
+	for i, d := range derived {
+		if _, dup := order[d]; dup {
+			continue // told with its place by the caller
+		}
+		order[d] = i
 		opts = append(opts, cel.Variable(d, cel.BoolType))
 	}
 	env, err := cel.NewEnv(opts...)
 	if err != nil {
 		return nil, fmt.Errorf("make the CEL environment: %w", err)
 	}
-	return &compiler{schema: s, env: env, slots: slots, sets: sets, derived: map[string]bool{},
+	return &compiler{schema: s, env: env, slots: slots, sets: sets, derived: order,
 		thresholds: map[ID][]int64{}, fthreshold: map[ID][]float64{}}, nil
+}
+
+// later compiles a condition with the others of its kind, in [compiler.run], into a program that exists
+// already. It may use the derived facts before the place above.
+func (c *compiler) later(file string, src located[string], above int, into *program) {
+	c.jobs = append(c.jobs, func() error {
+		p, err := c.program(file, src, above)
+		if err == nil {
+			*into = *p
+		}
+		return err
+	})
+}
+
+// run compiles what [compiler.later] noted, on a few goroutines; the first error in order is told.
+func (c *compiler) run() error {
+	errs := make([]error, len(c.jobs))
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(errs); i = int(next.Add(1)) - 1 {
+				errs[i] = c.jobs[i]()
+			}
+		})
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // program is the one constructor of CEL programs: typed, checked against the schema's values, partial evaluation on
 // (without it an unknown is false), cost bounded. The error names the column inside the expression.
-func (c *compiler) program(file string, src located[string]) (*program, error) {
+func (c *compiler) program(file string, src located[string], above int) (*program, error) {
 	at := func(line, col int, format string, a ...any) error {
 		// The expression's own line and column, seen from the file; exact for a condition written on one line.
 		if line <= 1 {
@@ -96,7 +139,7 @@ func (c *compiler) program(file string, src located[string]) (*program, error) {
 	if !checked.OutputType().IsExactType(cel.BoolType) {
 		return nil, at(0, 0, "a condition must be true or false, not %s", checked.OutputType())
 	}
-	w := walker{c: c, scope: map[string]*Fact{}, times: 1}
+	w := walker{c: c, scope: map[string]*Fact{}, times: 1, above: above}
 	w.expr(checked.NativeRep().Expr())
 	if w.err != nil {
 		loc := checked.NativeRep().SourceInfo().GetStartLocation(w.at)
@@ -143,6 +186,7 @@ type walker struct {
 	err   error
 	at    int64
 	cost  int // so far, in comparisons
+	above int // derived facts before this place may be used
 	times int // how often the present term runs: list members, inside all and exists
 }
 
@@ -161,7 +205,9 @@ func (w *walker) fact(e ast.Expr) *Fact {
 		return f
 	}
 	if id, ok := w.c.schema.index[e.AsIdent()]; ok {
+		w.c.mu.Lock()
 		w.c.used[id>>6] |= 1 << (id & 63)
+		w.c.mu.Unlock()
 		return &w.c.schema.facts[id]
 	}
 	return nil
@@ -183,7 +229,7 @@ func (w *walker) expr(e ast.Expr) {
 		switch {
 		case f != nil && f.Type != Bool && f.Type != Done:
 			w.fail(e.ID(), "fact %s may only be compared with its values", f.ID)
-		case f == nil && !w.c.derived[name] && !strings.HasPrefix(name, "@"):
+		case f == nil && !w.declared(name) && !strings.HasPrefix(name, "@"):
 			w.fail(e.ID(), "%q may not be used here", name)
 		}
 	case ast.CallKind:
@@ -203,6 +249,12 @@ func (w *walker) expr(e ast.Expr) {
 	default:
 		w.fail(e.ID(), "this form is not used in conditions")
 	}
+}
+
+// declared says whether a name is a derived fact that may be used here.
+func (w *walker) declared(name string) bool {
+	place, ok := w.c.derived[name]
+	return ok && place < w.above
 }
 
 func (w *walker) call(e ast.Expr) {
@@ -296,6 +348,8 @@ func (w *walker) in(e, elem, list ast.Expr) {
 // literal checks one literal against the fact's values and notes thresholds.
 func (w *walker) literal(f *Fact, e ast.Expr) {
 	id := w.c.schema.index[f.ID]
+	w.c.mu.Lock()
+	defer w.c.mu.Unlock()
 	switch v := e.AsLiteral().(type) {
 	case types.String:
 		w.member(e.ID(), f, string(v))
