@@ -290,3 +290,18 @@ func BenchmarkPlainDelta(b *testing.B) {
 		a.Event("", data)
 	}
 }
+
+// BenchmarkUsageOnEachChunk is the path of an event that must be read in full: StepFun's.
+func BenchmarkUsageOnEachChunk(b *testing.B) {
+	w, err := provider.Load("stepfun-cn")
+	if err != nil {
+		b.Fatal(err)
+	}
+	a := provider.NewAnswer(&w.Answer, w.Errors, provider.AnswerOptions{Stream: true})
+	data := []byte(`{"id":"c1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":" 你好 world"},"finish_reason":""}],"usage":{"prompt_tokens":5,"completion_tokens":1,"total_tokens":6}}`)
+	b.ReportAllocs()
+	b.SetBytes(int64(len(data)))
+	for b.Loop() {
+		a.Event("", data)
+	}
+}

@@ -184,6 +184,9 @@ func (d *failure) generic(status int, inBand bool) Class {
 			return w.class
 		}
 	}
+	if d.reviewed {
+		return ClassSafety
+	}
 	if status == http.StatusBadRequest || status == http.StatusUnprocessableEntity || status == http.StatusRequestEntityTooLarge || inBand {
 		text := strings.ToLower(d.message)
 		for _, t := range contextWords {

@@ -18,7 +18,7 @@ type failure struct {
 	code, typ, param, message string
 	innerCode                 string
 	inner                     jsontext.Value // Azure's innererror, known members only
-	safetyList                bool           // Zhipu's contentFilter is there
+	reviewed                  bool           // Zhipu's contentFilter is there: a review found something
 }
 
 // maxErrorBody bounds how much of an error body is looked at; errors are short, and an upstream may send anything.
@@ -119,9 +119,9 @@ func (d *failure) object(raw []byte, top []openai.Field, failed bool) bool {
 				isError = isError || !hasAnswer(top)
 			}
 		case "contentFilter":
-			d.safetyList = true
+			d.reviewed = true
 		case "choices", "data":
-			answered = answered || !isNull
+			answered = answered || !isNull && string(v) != "[]"
 		}
 	}
 	flat := scalar(raw, flatCode)
@@ -168,7 +168,7 @@ func (d *failure) nested(raw []byte, at openai.Span) {
 			d.innerCode = strMember(raw, f.Value, "code")
 			d.inner = innerError(raw, f.Value)
 		case "contentFilter":
-			d.safetyList = true
+			d.reviewed = true
 		}
 	}
 }

@@ -89,6 +89,7 @@ var errorTable = []struct {
 	{"zhipu", 429, []string{nested("1309", ""), nested("1313", "")}, provider.ClassPermission},
 	{"zhipu", 400, []string{nested("1261", "")}, provider.ClassContext},
 	{"zhipu", 400, []string{`{"error":{"code":"1301","message":"m"},"contentFilter":[{"role":"user","level":1}]}`}, provider.ClassSafety},
+	{"zhipu", 400, []string{`{"error":{"code":"1399","message":"m"},"contentFilter":[{"role":"user","level":0}]}`}, provider.ClassSafety},
 	{"zhipu", 429, []string{nested("1302", ""), nested("1303", ""), nested("1305", ""), nested("1312", "")}, provider.ClassRateLimit},
 	{"zhipu", 429, []string{nested("1304", ""), nested("1308", ""), nested("1310", "")}, provider.ClassQuotaWindow},
 	{"zhipu", 500, []string{nested("500", ""), nested("1200", ""), nested("1234", "")}, provider.ClassUpstream},
@@ -148,6 +149,7 @@ var errorTable = []struct {
 
 	{"iflytek-spark", 0, []string{flat("10007"), flat("11202"), flat("11203")}, provider.ClassRateLimit},
 	{"iflytek-spark", 0, []string{flat("10013"), flat("10014"), flat("10019"), nested("10013", "")}, provider.ClassSafety},
+	{"iflytek-spark", 0, []string{`{"code":10014,"message":"m","sid":"s","choices":[]}`}, provider.ClassSafety},
 	{"iflytek-spark", 0, []string{flat("10907")}, provider.ClassContext},
 	{"iflytek-spark", 401, []string{flat("11200")}, provider.ClassAuth},
 	{"iflytek-spark", 0, []string{flat("11201")}, provider.ClassQuotaWindow},
