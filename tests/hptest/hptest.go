@@ -49,7 +49,7 @@ type Gateway struct {
 	stdout, stderr output
 }
 
-// Start writes the configuration, adds `listen`, `admin` and `data` where it has none, starts `homeport serve` and waits for
+// Start writes the configuration, adds `listen`, `admin`, `data` and `journal` where it has none, starts `homeport serve` and waits for
 // /readyz. Extra environment entries are NAME=VALUE. The process is stopped when the test ends.
 func Start(t testing.TB, config string, environ ...string) *Gateway {
 	t.Helper()
