@@ -31,8 +31,8 @@ type compiler struct {
 	schema  *Schema
 	env     *cel.Env
 	sets    map[string][]string
-	derived map[string]bool // declared so far: a derived fact may use those above it; fixed once rows are compiled
-	jobs    []func() error  // conditions still to compile, in the order their errors are told
+	derived map[string]int // the place of each derived fact: it may use those above it
+	jobs    []func() error // conditions still to compile, in the order their errors are told
 
 	mu         sync.Mutex     // guards what follows: conditions are compiled side by side
 	used       [2]uint64      // facts some condition reads
