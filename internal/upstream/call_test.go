@@ -258,14 +258,19 @@ func TestGuardJudgesTheResolvedAddress(t *testing.T) {
 	}
 }
 
-// Attack case A11.
+// Attack case A11. The target has a public name, since net/http never asks the environment's proxy for
+// loopback addresses.
 func TestEnvironmentProxyIsIgnored(t *testing.T) {
 	proxy := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("the proxy was used") })
 	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "all_proxy"} {
 		t.Setenv(name, proxy.URL)
 	}
 	s := serve(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "direct") })
-	a, err := client(t, s.URL).Do(patient(t), post("{}"))
+	_, port, _ := net.SplitHostPort(s.Listener.Addr().String())
+	a, err := client(t, "http://api.example.com:"+port, func(cfg *upstream.Config) {
+		cfg.Network = guard.Private
+		upstream.SetResolver(cfg, nameServer(t, "127.0.0.1"))
+	}).Do(patient(t), post("{}"))
 	if err != nil || readAll(t, a) != "direct" {
 		t.Fatal(err)
 	}
@@ -459,27 +464,38 @@ func TestCommentsResetIdle(t *testing.T) {
 
 // A slow client is not a silent upstream: time between reads does not count as idle.
 func TestSlowReaderIsNotIdle(t *testing.T) {
-	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
-		for range 3 {
+	const idle, events = 50 * time.Millisecond, 4
+	paused, gone := make(chan struct{}), make(chan struct{})
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		for range events {
 			fmt.Fprint(w, "data: 1\n\n")
 			w.(http.Flusher).Flush()
+			select { // the next event comes only after the reader's pause
+			case <-paused:
+			case <-r.Context().Done():
+				close(gone)
+				return
+			}
 		}
 	})
-	const idle = 30 * time.Millisecond
 	a, err := client(t, s.URL, withTimeouts(upstream.Timeouts{Idle: idle, FirstByte: time.Minute})).Do(patient(t), post("{}"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	buf := make([]byte, 4)
-	for {
-		_, err := a.Body.Read(buf)
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
+	buf := make([]byte, 64)
+	for range events {
+		if _, err := a.Body.Read(buf); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(2 * idle)
+		time.Sleep(3 * idle)
+		select {
+		case paused <- struct{}{}:
+		case <-gone:
+			t.Fatal("the upstream was cut off while the reader paused")
+		}
+	}
+	if _, err := a.Body.Read(buf); err != io.EOF {
+		t.Fatal(err)
 	}
 }
 
@@ -650,6 +666,28 @@ func TestBodyIsNotReusedTooEarly(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// An upstream that answers before it has read the request: the answer can be read, the body's bytes stay
+// in use until they are written.
+func TestEarlyAnswerKeepsTheBody(t *testing.T) {
+	readOn := make(chan struct{})
+	base := rawServer(t, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", func(c net.Conn) {
+		<-readOn
+		hold(c)
+	})
+	call := post(strings.Repeat("x", 64<<20)) // beyond the sockets' buffers
+	a, err := client(t, base).Do(patient(t), call)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if call.Reusable() {
+		t.Error("the body counts as free while it is being written")
+	}
+	close(readOn)
+	if got := readAll(t, a); got != "ok" {
+		t.Errorf("read %q", got)
+	}
 }
 
 // Close before the end frees the exchange; concurrent Close and Read do not race.
