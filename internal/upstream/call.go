@@ -294,6 +294,8 @@ func (x *exchange) Read(p []byte) (int, error) {
 // Close implements io.Closer for Answer.Body.
 func (x *exchange) Close() error {
 	x.watch.stop()
+	// The context is left alone: cancelling it would close a connection that the transport may still drain
+	// and keep. It ends with the caller's context, or unreferenced.
 	_ = x.body.Close() // its errors tell only that the connection is gone
 	return nil
 }

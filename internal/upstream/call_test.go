@@ -296,9 +296,56 @@ func TestConfiguredProxy(t *testing.T) {
 		cfg.Proxy = strings.Replace(refusing.URL, "http://", "http://user:"+canary+"@", 1)
 	})
 	_, err = c.Do(patient(t), post("{}"))
-	if e := wantClass(t, err, upstream.ClassTLS); e.Sent {
-		t.Error("counts as sent")
+	if e := wantClass(t, err, upstream.ClassConnect); e.Sent || e.Reason != "proxy" {
+		t.Errorf("%+v", e)
 	}
+}
+
+// A SOCKS5 proxy (RFC 1928) is given the target's name to resolve.
+func TestSocksProxy(t *testing.T) {
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Host) })
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	asked := make(chan string, 1)
+	go func() {
+		c, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		buf := make([]byte, 512)
+		if _, err := io.ReadFull(c, buf[:2]); err != nil {
+			return
+		}
+		_, _ = io.ReadFull(c, buf[:buf[1]])
+		_, _ = c.Write([]byte{5, 0})
+		if _, err := io.ReadFull(c, buf[:5]); err != nil {
+			return
+		}
+		name := make([]byte, int(buf[4])+2)
+		_, _ = io.ReadFull(c, name)
+		asked <- string(name[:len(name)-2])
+		_, _ = c.Write([]byte{5, 0, 0, 1, 0, 0, 0, 0, 0, 0})
+		out, err := net.Dial("tcp", s.Listener.Addr().String())
+		if err != nil {
+			return
+		}
+		defer out.Close()
+		go func() { _, _ = io.Copy(out, c) }()
+		_, _ = io.Copy(c, out)
+	}()
+	c := client(t, "http://api.example.com", func(cfg *upstream.Config) { cfg.Proxy = "socks5://" + ln.Addr().String() })
+	a, err := c.Do(patient(t), post("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, name := readAll(t, a), <-asked; got != "api.example.com" || name != "api.example.com" {
+		t.Errorf("host %q, proxy asked for %q", got, name)
+	}
+	c.Close()
 }
 
 func TestConnectErrors(t *testing.T) {
@@ -676,7 +723,7 @@ func TestEarlyAnswerKeepsTheBody(t *testing.T) {
 		<-readOn
 		hold(c)
 	})
-	call := post(strings.Repeat("x", 64<<20)) // beyond the sockets' buffers
+	call := post(strings.Repeat("x", 24<<20)) // beyond the sockets' buffers
 	a, err := client(t, base).Do(patient(t), call)
 	if err != nil {
 		t.Fatal(err)

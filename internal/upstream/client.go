@@ -286,6 +286,7 @@ func newTransport(cfg Config, base *url.URL, t Timeouts) (*http.Transport, error
 	protocols.SetHTTP2(cfg.HTTP2)
 	return &http.Transport{
 		Proxy:                  proxy,
+		OnProxyConnectResponse: proxyAnswered,
 		DialContext:            dial(dialer),
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.RootCAs},
 		TLSHandshakeTimeout:    t.Connect,
@@ -299,6 +300,14 @@ func newTransport(cfg Config, base *url.URL, t Timeouts) (*http.Transport, error
 		Protocols:              protocols,
 		HTTP2:                  &http.HTTP2Config{SendPingTimeout: http2PingAfter, PingTimeout: http2PingTimeout},
 	}, nil
+}
+
+// proxyAnswered tells a proxy's refusal from a failed handshake with the target.
+func proxyAnswered(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
+	if resp.StatusCode != http.StatusOK {
+		return &Error{Class: ClassConnect, Reason: "proxy"}
+	}
+	return nil
 }
 
 // dial wraps connections in conn.

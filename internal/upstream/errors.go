@@ -114,6 +114,11 @@ func classify(err error, connected, reused bool) *Error {
 		e.Class, e.Reason = ClassRefused, refusal.Range.String()
 		return e
 	}
+	var own *Error // from a hook of ours
+	if errors.As(err, &own) {
+		e.Class, e.Reason = own.Class, own.Reason
+		return e
+	}
 	var dns *net.DNSError
 	if errors.As(err, &dns) {
 		e.Class, e.Reason = ClassConnect, "name_lookup"
