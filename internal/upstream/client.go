@@ -115,7 +115,6 @@ type Client struct {
 	base      *url.URL
 	proto     *http.Request // template: host and method, copied for each call
 	auth      Auth
-	key       string // the header value's credential, to keep it out of queries
 	timeouts  Timeouts
 	constant  http.Header     // headers of every call, without the credential
 	extra     map[string]bool // canonical names from Config.Headers

@@ -113,7 +113,9 @@ func TestEntraRefusals(t *testing.T) {
 			}
 		})
 	}
-	redirecting := serve(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://169.254.169.254/", 307) })
+	redirecting := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "http://169.254.169.254/", http.StatusTemporaryRedirect)
+	})
 	_, err := entra(t, redirecting.URL).Token(patient(t))
 	if e := wantClass(t, err, upstream.ClassAuth); e.Reason != "upstream_redirect" {
 		t.Error(e)
