@@ -32,14 +32,15 @@ type EventReader struct {
 // NewEventReader reads events of at most max bytes from r, using buf as its first buffer.
 func NewEventReader(r io.Reader, buf []byte, max int) *EventReader {
 	if len(buf) < 512 {
-		buf = make([]byte, 4096)
+		buf = make([]byte, min(4096, max))
 	}
+	buf = buf[:min(len(buf), max)]
 	return &EventReader{r: r, buf: buf, max: max}
 }
 
 // Buffered reports whether another whole event is already in memory: the next Next will not read.
 func (er *EventReader) Buffered() bool {
-	_, ok := eventEnd(er.buf[er.at:er.end])
+	_, ok := eventEndFrom(er.buf[er.at:er.end], 0, false)
 	return ok
 }
 
@@ -56,7 +57,7 @@ func (er *EventReader) Next() (Event, error) {
 				window = window[3:]
 			}
 		}
-		if n, ok := eventEndFrom(window, scanned); ok {
+		if n, ok := eventEndFrom(window, scanned, er.err == io.EOF); ok {
 			raw := window[:n]
 			er.at += n
 			return er.event(raw), nil
@@ -144,18 +145,17 @@ func (er *EventReader) event(raw []byte) Event {
 	return ev
 }
 
-func eventEnd(b []byte) (int, bool) { return eventEndFrom(b, 0) }
-
 // eventEndFrom finds the end of the first event: the blank line that ends it included, looking from index from on.
 // Blank lines before any other line belong to the event (keep-alives), so an event is never empty of bytes.
-func eventEndFrom(b []byte, from int) (int, bool) {
+// final says that nothing follows b.
+func eventEndFrom(b []byte, from int, final bool) (int, bool) {
 	// A blank line is two line ends in a row. A CR at the very end may be half of a CRLF: wait for the next byte.
 	for i := from; i < len(b); {
 		j := bytes.IndexAny(b[i:], "\r\n")
 		if j < 0 {
 			return 0, false
 		}
-		e, ok := lineEnd(b, i+j)
+		e, ok := lineEnd(b, i+j, final)
 		if !ok {
 			return 0, false
 		}
@@ -163,7 +163,7 @@ func eventEndFrom(b []byte, from int) (int, bool) {
 			return 0, false
 		}
 		if b[e] == '\n' || b[e] == '\r' {
-			e2, ok := lineEnd(b, e)
+			e2, ok := lineEnd(b, e, final)
 			if !ok {
 				// The blank line's CR is there; whether an LF follows decides only who owns it.
 				return 0, false
@@ -176,12 +176,12 @@ func eventEndFrom(b []byte, from int) (int, bool) {
 }
 
 // lineEnd returns the index after the line end that starts at i; false when a trailing CR may still get its LF.
-func lineEnd(b []byte, i int) (int, bool) {
+func lineEnd(b []byte, i int, final bool) (int, bool) {
 	if b[i] == '\n' {
 		return i + 1, true
 	}
 	if i+1 == len(b) {
-		return 0, false
+		return i + 1, final
 	}
 	if b[i+1] == '\n' {
 		return i + 2, true
