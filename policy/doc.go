@@ -16,13 +16,20 @@
 //     non-firing case are load errors with file, line and column.
 //   - What cannot be decided is refused: an expression that fails blocks.
 //
-// Why flat CEL variables ("service.audience" is one variable, not a field of one): the mask of a missing fact is
-// then one AttributePattern per fact, a base vector is an array indexed by fact, and a type error shows the fact's
-// own name. A native struct would need one mask per field path as well, and could not tell "unset" from zero.
+// Why CEL, and why flat variables ("service.audience" is one variable, not a field of one): CEL gives typed conditions
+// and a typed unknown that names the missing fact. With flat variables the mask of a missing fact is one
+// AttributePattern, a vector is an array indexed by fact, and an error shows the fact's own name; a native struct needs
+// a mask per field path and cannot tell "unset" from zero. Conditions may only compare facts with literals, so their
+// cost is known when they are compiled, misspelt values are found, and thresholds can be read out of them. Where all
+// facts that matter are known the same conditions are read without the interpreter (quick.go); tests show that CEL
+// alone gives the same answers.
 //
-// Why the memory looks as it does: a request's facts are those of its app and target, fixed when the configuration
-// is loaded, plus a few measured ones. So the key is the base's number, the day, the profile and the overriding
-// facts; counts enter only as the interval between the thresholds that the tables themselves compare with, which
-// are read out of the compiled conditions. The key is exact, not a hash: two vectors that could be judged differently
-// never share an entry. The value is a shared, immutable *Decision that names rules and never holds a fact's value.
+// Why the memory looks as it does: a request's facts are those of its app and target, fixed when the configuration is
+// loaded, plus a few measured ones. So the key is the base's number, the profile and the overriding facts, the day
+// among them; counts enter only as the interval between the thresholds that the tables compare with. The key is exact,
+// not a hash: two vectors that could be judged differently never share an entry. The value is a shared, immutable
+// *Decision that names rules and never holds a fact's value.
+//
+// To add a rule, add a row with its cases to a table under packs/; to add a fact, add a line to facts.yaml; a new
+// table needs its lines in profiles.yaml. No Go changes with them.
 package policy

@@ -145,11 +145,13 @@ type verdictYAML struct {
 }
 
 type instrumentYAML struct {
-	ID   string            `yaml:"id"`
-	ZH   string            `yaml:"zh"`
-	EN   string            `yaml:"en"`
-	URL  string            `yaml:"url"`
-	Arts map[string]string `yaml:"arts"`
+	ID        string            `yaml:"id"`
+	ZH        string            `yaml:"zh"`
+	EN        string            `yaml:"en"`
+	URL       string            `yaml:"url"`
+	Effective string            `yaml:"effective"`
+	Verified  bool              `yaml:"verified"` // title, dates and status were read
+	Arts      map[string]string `yaml:"arts"`     // article → basis
 }
 
 // Load builds the engine from the embedded packs, once per process, in a few tens of milliseconds. It leaves the rows'
