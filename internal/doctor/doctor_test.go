@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -72,9 +71,6 @@ func TestItems(t *testing.T) {
 			}
 		}, "data", doctor.Fail, "not a folder"},
 		"data open to all": {func(t *testing.T, in *doctor.Input) {
-			if runtime.GOOS == "windows" {
-				t.Skip("permission bits mean nothing here")
-			}
 			if err := os.Mkdir(in.Config.Data, 0o700); err != nil {
 				t.Fatal(err)
 			}
