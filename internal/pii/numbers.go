@@ -1,8 +1,14 @@
 package pii
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
-const maxDigits = 48 // a longer run is a blob of digits: only its own pieces between separators could be values
+const (
+	maxDigits = 48 // of one look; what a longer run of pieces has left is looked at again from its next piece
+	maxValue  = 19 // digits of the longest value
+)
 
 // run is a stretch of digits with single separators: digits with their places, and where each piece begins.
 type run struct {
@@ -12,7 +18,8 @@ type run struct {
 	n      int
 	pieces [maxDigits]int // index of the first digit of each piece
 	np     int
-	end    int // byte offset after the run
+	end    int  // byte offset after the run
+	full   bool // the run goes on behind end
 }
 
 // read collects the run that begins at i. A final X is not part of it: resident numbers look for theirs themselves.
@@ -28,7 +35,7 @@ func (r *run) read(b []byte, i int) {
 		}
 		if w > 0 {
 			if r.n == maxDigits {
-				r.end = skipDigits(b, i)
+				r.end, r.full = skipDigits(b, i), true
 				return
 			}
 			if w == 1 {
@@ -110,6 +117,9 @@ func numbers(dst []Finding, b []byte, i int) ([]Finding, int) {
 		return dst, max(r.end, i+1)
 	}
 	for p := 0; p < r.np; {
+		if r.full && p > 0 && r.n-r.pieces[p] < maxValue {
+			return dst, r.from[r.pieces[p]] // a value that begins here may go on behind what was collected
+		}
 		took := 0
 		for q := r.np; q > p; q-- {
 			lo, hi := r.pieces[p], r.n
@@ -134,12 +144,15 @@ func maySeparate(c byte) bool {
 // value judges the digits lo..hi as one number.
 func (r *run) value(b []byte, lo, hi int) (Finding, bool) {
 	n := hi - lo
-	if n < 11 || n > 19 {
+	if n < 11 || n > maxValue {
 		return Finding{}, false
 	}
 	start, end := r.from[lo], r.to[hi-1]
 	if start > 0 && wordByte(b[start-1]) {
 		return Finding{}, false
+	}
+	if lo > 0 && b[start-1] == '.' && r.digit[lo-1] == 0 && (lo == 1 || r.piece(lo-1)) && (r.from[lo-1] == 0 || b[r.from[lo-1]-1] != '.') {
+		return Finding{}, false // the places behind 0. are a fraction
 	}
 	d := r.digit[lo:hi]
 	if n == 17 && end < len(b) { // the check character may be X, plain or full-width, perhaps after a separator
@@ -164,6 +177,9 @@ func (r *run) value(b []byte, lo, hi int) (Finding, bool) {
 	}
 	return Finding{}, false
 }
+
+// piece reports whether the digit at index i begins a piece.
+func (r *run) piece(i int) bool { return slices.Contains(r.pieces[:r.np], i) }
 
 func checkX(b []byte, i int) int {
 	if s, _ := separator(b, i); s > 0 {

@@ -73,6 +73,7 @@ var classes = func() (t [256]uint8) {
 
 // Scan appends the findings of text, in order of their start and without overlap, to dst.
 func Scan(dst []Finding, text []byte) []Finding {
+	var ahead looked
 	floor := 0 // no finding may start before: the end of the last one
 	for i := 0; i < len(text); {
 		c := classes[text[i]]
@@ -94,7 +95,7 @@ func Scan(dst []Finding, text []byte) []Finding {
 		case at:
 			dst = email(dst, text, i, i+1, floor)
 		default:
-			dst = secret(dst, text, i, c, floor)
+			dst = ahead.secret(dst, text, i, c, floor)
 		}
 		if len(dst) > n {
 			floor = dst[len(dst)-1].End

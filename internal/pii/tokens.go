@@ -78,13 +78,37 @@ var prefixes = []prefix{
 	{under, "github_pat_", 6, 40, false, GitHub},
 }
 
+// looked remembers how far a scan has looked ahead, so that text made of beginnings of credentials is still read in linear
+// time: no stretch is walked to its end again for each of them.
+type looked struct {
+	tokenEnd int // the end of the last stretch of token bytes walked
+	tokenAt  int // and where the walk began
+	noJWT    int // a stretch that ends here begins no web token
+	noEnd    int // no "-----END " begins before
+}
+
+// token returns the end of the stretch of letters, digits, _ and - that holds i.
+func (l *looked) token(b []byte, i int) int {
+	if i >= l.tokenAt && i < l.tokenEnd {
+		return l.tokenEnd
+	}
+	j := i
+	for j < len(b) && tokenByte(b[j]) {
+		j++
+	}
+	l.tokenAt, l.tokenEnd = i, j
+	return j
+}
+
+func tokenByte(c byte) bool { return wordByte(c) || c == '-' }
+
 // secret looks for a credential around the trigger byte at i.
-func secret(dst []Finding, b []byte, i int, class uint8, floor int) []Finding {
+func (l *looked) secret(dst []Finding, b []byte, i int, class uint8, floor int) []Finding {
 	if class == upperJ {
-		return jwt(dst, b, i, floor)
+		return l.jwt(dst, b, i, floor)
 	}
 	if class == dash && bytes.HasPrefix(b[i:], []byte("-----BEGIN ")) {
-		return privateKey(dst, b, i)
+		return l.privateKey(dst, b, i)
 	}
 	for k := range prefixes {
 		p := &prefixes[k]
@@ -92,72 +116,77 @@ func secret(dst []Finding, b []byte, i int, class uint8, floor int) []Finding {
 		if p.class != class || start < floor || !bytes.HasPrefix(b[start:], []byte(p.text)) || start > 0 && wordByte(b[start-1]) {
 			continue
 		}
-		j, digits := start+len(p.text), 0
-		body := j
-		for j < len(b) && (wordByte(b[j]) || b[j] == '-') {
-			if b[j] >= '0' && b[j] <= '9' {
-				digits++
-			}
-			j++
+		body := start + len(p.text)
+		end := l.token(b, body)
+		if p.fixed && end-body > p.min && b[body+p.min] == '-' {
+			end = body + p.min
 		}
-		n := j - body
-		// A slug or a style class has words, not entropy: a credential of this length has digits and few repeats.
-		if n < p.min || p.fixed && n != p.min || digits == 0 || distinct(b[body:j]) < min(10, p.min/2) {
+		if end-body < p.min || p.fixed && end-body != p.min || !random(b[body:min(end, body+64)], min(10, p.min/2)) {
 			continue
 		}
-		return append(dst, Finding{p.typ, start, j})
+		return append(dst, Finding{p.typ, start, end})
 	}
 	return dst
 }
 
-func distinct(b []byte) int {
+// random tells a credential from a slug or the name of a style class, which have words: it has digits and few repeats.
+func random(b []byte, least int) bool {
 	var seen [128]bool
-	n := 0
+	n, digits := 0, false
 	for _, c := range b {
+		digits = digits || c >= '0' && c <= '9'
 		if c < 128 && !seen[c] {
 			seen[c] = true
 			n++
 		}
 	}
-	return n
+	return digits && n >= least
 }
 
 // jwt finds a JSON Web Token in compact form (RFC 7519) whose header begins at the J of eyJ.
-func jwt(dst []Finding, b []byte, i, floor int) []Finding {
+func (l *looked) jwt(dst []Finding, b []byte, i, floor int) []Finding {
 	start := i - 2
 	if start < floor || b[start] != 'e' || b[start+1] != 'y' || start > 0 && wordByte(b[start-1]) {
 		return dst
 	}
-	dots, j, part := 0, start, 0
-	for ; j < len(b); j++ {
-		if wordByte(b[j]) || b[j] == '-' {
-			part++
-			continue
-		}
-		if b[j] == '.' && part >= 8 && dots < 2 {
-			dots++
-			part = 0
-			continue
-		}
-		break
-	}
-	if dots < 2 {
+	end := l.token(b, start)
+	if end-start < 8 || end == l.noJWT {
 		return dst
 	}
-	return append(dst, Finding{JWT, start, j})
+	header := end
+	for _, least := range [...]int{8, 0} { // payload and signature, which may be empty
+		if end == len(b) || b[end] != '.' {
+			l.noJWT = header
+			return dst
+		}
+		part := end + 1
+		for end = part; end < len(b) && tokenByte(b[end]); {
+			end++
+		}
+		if end-part < least {
+			l.noJWT = header
+			return dst
+		}
+	}
+	return append(dst, Finding{JWT, start, end})
 }
 
 // privateKey finds a PEM private key (RFC 7468) by its header; the body may be cut.
-func privateKey(dst []Finding, b []byte, i int) []Finding {
+func (l *looked) privateKey(dst []Finding, b []byte, i int) []Finding {
 	head := b[i:min(len(b), i+64)]
 	if k := bytes.Index(head, []byte("PRIVATE KEY")); k < 0 {
 		return dst
 	}
 	end := i + len(head)
-	if k := bytes.Index(b[i:min(len(b), i+16384)], []byte("-----END ")); k >= 0 {
-		end = i + k
-		if l := bytes.Index(b[end:min(len(b), end+64)], []byte("PRIVATE KEY-----")); l >= 0 {
-			end += l + len("PRIVATE KEY-----")
+	from, to := max(i, l.noEnd), min(len(b), i+16384)
+	if from < to {
+		if k := bytes.Index(b[from:to], []byte("-----END ")); k >= 0 {
+			end = from + k
+			if l := bytes.Index(b[end:min(len(b), end+64)], []byte("PRIVATE KEY-----")); l >= 0 {
+				end += l + len("PRIVATE KEY-----")
+			}
+		} else {
+			l.noEnd = max(from, to-len("-----END ")+1)
 		}
 	}
 	return append(dst, Finding{PrivateKey, i, end})
