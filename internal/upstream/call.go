@@ -34,9 +34,10 @@ type Call struct {
 	inUse atomic.Int32 // readers of Body that may still be running
 }
 
-// Reusable reports that no reader of Body is left. It is true before the first Do, and after every
-// Do once its request was wholly written or is known never to have been handed to a connection. When it
-// is false at the end of a call (a cancel in mid-write), drop Body and let the collector have it.
+// Reusable reports that no reader of Body is left. It is true before the first Do, and after a Do once
+// its request was wholly written (which the transport may notice a moment after the answer) or is known never
+// to have been handed to a connection. When it is false at the end of a call, as after a cancel in
+// mid-write, drop Body and let the collector have it; do not wait.
 func (c *Call) Reusable() bool { return c.inUse.Load() == 0 }
 
 // Answer is what the upstream said. Body must be read to its end or closed, or both.
@@ -68,7 +69,7 @@ type exchange struct {
 	url    url.URL
 	reader bytes.Reader
 	trace  httptrace.ClientTrace
-	call   *Call
+	call   *Call // for wroteRequest only
 	body   io.ReadCloser
 	parent context.Context
 	ctx    context.Context
@@ -238,6 +239,7 @@ func (x *exchange) gotConn(info httptrace.GotConnInfo) {
 func (x *exchange) wroteRequest(httptrace.WroteRequestInfo) {
 	x.reader.Reset(nil) // a stream must not keep its request's bytes alive
 	x.call.inUse.Add(-1)
+	x.call = nil // nor by way of the call
 }
 
 // failed ends the exchange and classes the error of RoundTrip.

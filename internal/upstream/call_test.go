@@ -50,9 +50,7 @@ func TestDoSendsExactlyWhatWasGiven(t *testing.T) {
 	if a.Status != 200 || readAll(t, a) != `{"ok":true}` || a.UntilClose {
 		t.Errorf("answer %d, until close %v", a.Status, a.UntilClose)
 	}
-	if !call.Reusable() {
-		t.Error("the body is still in use after a whole exchange")
-	}
+	wantFree(t, call)
 	r := <-got
 	if r.method != "POST" || r.uri != "/openai/deployments/team%2Fprod-4o/chat/completions?api-version=2024-10-21" || r.body != body || r.length != int64(len(body)) || r.encoding != nil {
 		t.Errorf("request %s %s, %d bytes, encoding %v", r.method, r.uri, r.length, r.encoding)
@@ -405,9 +403,7 @@ func TestStaleConnectionIsNotReplayed(t *testing.T) {
 	if e := wantClass(t, err, upstream.ClassStale); !e.Sent {
 		t.Errorf("%+v", e)
 	}
-	if !call.Reusable() {
-		t.Error("the body is still in use")
-	}
+	wantFree(t, call)
 	if n := len(requests); n != 2 || <-requests != "one" || <-requests != "two" {
 		t.Errorf("%d requests arrived, want exactly one and two", n)
 	}

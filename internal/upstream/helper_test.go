@@ -162,3 +162,14 @@ func nameServer(t testing.TB, addr string) *net.Resolver {
 		return d.DialContext(ctx, "udp", pc.LocalAddr().String())
 	}}
 }
+
+// wantFree waits until nobody reads the call's body: the transport may learn that it has written the last
+// byte a moment after the upstream has answered it.
+func wantFree(t testing.TB, call *upstream.Call) {
+	t.Helper()
+	for ctx := patient(t); !call.Reusable(); time.Sleep(time.Millisecond) {
+		if ctx.Err() != nil {
+			t.Fatal("the body is still in use")
+		}
+	}
+}

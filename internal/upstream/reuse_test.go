@@ -8,10 +8,12 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+	"weak"
 
 	"homeport/internal/upstream"
 )
@@ -92,6 +94,37 @@ func TestEarlyAnswerKeepsTheBody(t *testing.T) {
 	close(readOn)
 	if got := readAll(t, a); got != "ok" {
 		t.Errorf("read %q", got)
+	}
+	wantFree(t, call)
+}
+
+// A stream in progress does not keep its request's bytes alive: thousands of streams would hold thousands
+// of prompts.
+func TestStreamLetsGoOfTheRequest(t *testing.T) {
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		fmt.Fprint(w, "data: 1\n\n")
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	})
+	ctx, cancel := context.WithCancel(patient(t))
+	defer cancel()
+	body := make([]byte, 1<<20)
+	held := weak.Make(&body[0])
+	a, err := client(t, s.URL, withTimeouts(upstream.DefaultTimeouts())).Do(ctx, &upstream.Call{Body: body, Stream: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	body = nil
+	for held.Value() != nil {
+		if ctx.Err() != nil {
+			t.Fatal("the request's bytes are still held")
+		}
+		runtime.GC()
+		time.Sleep(time.Millisecond)
+	}
+	if n, err := a.Body.Read(make([]byte, 64)); n == 0 || err != nil {
+		t.Error(n, err)
 	}
 }
 

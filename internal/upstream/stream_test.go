@@ -130,9 +130,7 @@ func TestTimeouts(t *testing.T) {
 			if e := wantClass(t, err, c.want); e.Started != c.started || !e.Sent || !errors.Is(e, context.DeadlineExceeded) {
 				t.Errorf("%+v", e)
 			}
-			if !call.Reusable() {
-				t.Error("the body was written and is still in use")
-			}
+			wantFree(t, call)
 		})
 	}
 }

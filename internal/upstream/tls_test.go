@@ -46,9 +46,7 @@ func TestProtocols(t *testing.T) {
 			if got := readAll(t, a); got != want || a.UntilClose {
 				t.Errorf("http2 %v: %q, until close %v", on, got, a.UntilClose)
 			}
-			if !call.Reusable() {
-				t.Errorf("http2 %v: the body is still in use", on)
-			}
+			wantFree(t, call)
 		}
 	}
 }
