@@ -36,14 +36,13 @@ type Answer struct {
 	figures []byte // the usage object to relay, normalised; nil while none came
 	closing []byte // the upstream's own usage-only chunk
 
-	emitted   bool // an event went out
-	done      bool // [DONE] was seen, or the stream is to be closed by us
-	blocked   bool // the upstream's review stopped an answer that had begun
-	count     charCount
-	class     Class
-	adapted   atomic.Pointer[[]string] // read by the goroutine that sends the headers
-	collected []byte                   // the answer so far, where it must be checked against a schema
-	edits     []openai.Edit
+	emitted bool // an event went out
+	done    bool // [DONE] was seen, or the stream is to be closed by us
+	blocked bool // the upstream's review stopped an answer that had begun
+	count   charCount
+	class   Class
+	adapted atomic.Pointer[[]string] // read by the goroutine that sends the headers
+	edits   []openai.Edit
 }
 
 // choiceState is what a stream remembers of one choice.
@@ -51,6 +50,8 @@ type choiceState struct {
 	index    int64
 	text     bool // some content, reasoning or tool call went out
 	finished bool
+	reason   string // why it finished
+	answer   []byte // what was said, where it must be checked against a schema
 	think    thinkState
 	seen     seenText // for cumulative text
 	seenMind seenText

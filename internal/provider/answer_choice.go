@@ -64,7 +64,7 @@ func (t *reading) choice(at openai.Span, n int64) Class {
 	}
 	ending := reason != ""
 	if ending {
-		st.finished = true
+		st.finished, st.reason = true, reason
 	}
 	switch {
 	case a.opt.Endpoint == openai.Completions:
@@ -118,7 +118,7 @@ func (t *reading) held(b []byte, st *choiceState, mind, text string) []byte {
 		}
 		b = openai.Quote(append(b, `"content":`...), text)
 		t.say(st, text)
-		t.collect(text)
+		t.collect(st, text)
 	}
 	return b
 }
@@ -296,7 +296,7 @@ func (t *reading) content(patch *openai.Patch, st *choiceState, at openai.Span, 
 		if at.Len() > 0 {
 			if isText {
 				t.countRaw(at, st)
-				t.collect(textOf(t.raw, at))
+				t.collect(st, textOf(t.raw, at))
 			} else {
 				a.count.text(at.Of(t.raw)) // parts: an upper bound
 				st.text = true
@@ -327,7 +327,7 @@ func (t *reading) content(patch *openai.Patch, st *choiceState, at openai.Span, 
 		a.note("think:dropped")
 	}
 	t.say(st, text)
-	t.collect(text)
+	t.collect(st, text)
 	if text != given {
 		patch.Set("content", openai.Quote(nil, text))
 	}
@@ -338,9 +338,9 @@ func (t *reading) content(patch *openai.Patch, st *choiceState, at openai.Span, 
 }
 
 // collect keeps the answer where it must be checked against a schema.
-func (t *reading) collect(text string) {
-	if t.a.opt.SchemaEmulated != nil && t.stream && len(t.a.collected)+len(text) <= maxCollected {
-		t.a.collected = append(t.a.collected, text...)
+func (t *reading) collect(st *choiceState, text string) {
+	if t.a.opt.SchemaEmulated != nil && t.stream && len(st.answer) <= maxCollected {
+		st.answer = append(st.answer, text...)
 	}
 }
 

@@ -38,9 +38,11 @@ func (a *Answer) Finish() (tail [][]byte, proper bool) {
 			tail = append(tail, a.chunkOf(st.index, append(delta, '}'), reason))
 		}
 	}
-	if a.opt.SchemaEmulated != nil && !a.schemaHolds(a.collected) {
-		a.class = ClassUpstream
-		return nil, false
+	for i := range a.choices {
+		if st := &a.choices[i]; a.checked(st.reason) && len(st.answer) > 0 && (len(st.answer) > maxCollected || !a.schemaHolds(st.answer)) {
+			a.class = ClassUpstream
+			return nil, false
+		}
 	}
 	if a.opt.WantUsage {
 		tail = append(tail, a.usageChunk())

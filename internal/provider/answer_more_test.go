@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	sdk "github.com/openai/openai-go/v3"
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"homeport/internal/openai"
@@ -123,6 +124,47 @@ func TestThinkHeldBounded(t *testing.T) {
 	follow(a, strings.NewReader(contentEvents(pieces[:60]...)), &out)
 	if _, text := said(t, out.Bytes()); len(text) != 600 {
 		t.Errorf("%d of 600 bytes came", len(text))
+	}
+}
+
+// The official Go client takes every stream we hand on, whatever the provider sent.
+func TestOfficialClientAccepts(t *testing.T) {
+	paths, err := filepath.Glob("testdata/answers/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range paths {
+		tr := load(t, path)
+		if !tr.stream || tr.opts["endpoint"] != "" {
+			continue
+		}
+		client, _ := tr.replay(4096)
+		acc := sdk.ChatCompletionAccumulator{}
+		chunks := 0
+		for line := range strings.Lines(client) {
+			data, ok := strings.CutPrefix(strings.TrimSpace(line), "data: ")
+			if !ok || data == "[DONE]" {
+				continue
+			}
+			var c sdk.ChatCompletionChunk
+			if err := json.Unmarshal([]byte(data), &c); err != nil {
+				t.Errorf("%s: %v", path, err)
+			}
+			if !acc.AddChunk(c) {
+				t.Errorf("%s: the client refuses %s", path, data)
+			}
+			chunks++
+		}
+		if !strings.Contains(client, "[DONE]") || chunks == 0 {
+			continue
+		}
+		for _, choice := range acc.Choices {
+			for _, call := range choice.Message.ToolCalls {
+				if call.ID == "" || call.Function.Name == "" || !json.Valid([]byte(call.Function.Arguments)) {
+					t.Errorf("%s: a tool call the client cannot run: %+v", path, call)
+				}
+			}
+		}
 	}
 }
 

@@ -37,6 +37,12 @@ func (noLoader) Load(string) (any, error) {
 	return nil, errors.New("references outside the schema are not followed")
 }
 
+// checked reports whether an answer that ended for this reason must hold to a schema. One that was cut short, blocked or
+// calls tools does not hold with OpenAI either, and says so by its reason.
+func (a *Answer) checked(reason string) bool {
+	return a.opt.SchemaEmulated != nil && !a.blocked && (reason == "stop" || reason == "")
+}
+
 // checkBody holds every choice of a whole answer against the schema, taking a Markdown fence off first.
 func (a *Answer) checkBody(body []byte) ([]byte, *openai.Error) {
 	var edits []openai.Edit
@@ -44,6 +50,9 @@ func (a *Answer) checkBody(body []byte) ([]byte, *openai.Error) {
 	for _, e := range openai.Elements(body, choices) {
 		message, ok := openai.Member(body, e, "message")
 		if !ok {
+			continue
+		}
+		if !a.checked(strMember(body, e, "finish_reason")) {
 			continue
 		}
 		at, ok := openai.Member(body, message, "content")

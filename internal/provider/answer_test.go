@@ -270,9 +270,26 @@ func TestHeadDoesNotHide(t *testing.T) {
 	if out, _, _, err := begin().Event("", []byte(head+`,"finish_reason":"eos"}]}`)); err != nil || !bytes.Contains(out, []byte(`"finish_reason":"stop"`)) {
 		t.Errorf("finish reason: %s %v", out, err)
 	}
+	if _, _, _, err := begin().Event("", []byte(head+`}]`)); err == nil || err.Status != 502 {
+		t.Errorf("an event that stops short: %v", err)
+	}
 	text := head[:len(head)-2] + `\"usage\":{} \"error\": 1"}}]}`
 	if out, emit, _, err := begin().Event("", []byte(text)); err != nil || !emit || string(out) != text {
 		t.Errorf("words within the text were acted upon: %s %v", out, err)
+	}
+}
+
+// With choices first, what identifies the stream stands behind them and is looked at all the same.
+func TestTailDoesNotHide(t *testing.T) {
+	a := provider.NewAnswer(nil, nil, provider.AnswerOptions{Stream: true})
+	event := func(id string) []byte {
+		return []byte(`{"choices":[{"index":0,"delta":{"content":"a"}}],"object":"chat.completion.chunk","created":1,"model":"m","id":"` + id + `"}`)
+	}
+	for _, id := range []string{"one", "one", "two", "one", "two"} {
+		out, emit, _, err := a.Event("", event(id))
+		if err != nil || !emit || !bytes.Contains(out, []byte(`"id":"one"`)) {
+			t.Errorf("%s %v", out, err)
+		}
 	}
 }
 
