@@ -102,8 +102,8 @@ type Entra struct {
 	Tenant       string `yaml:"tenant" required:"true" zh:"租户 ID" en:"Tenant id"`
 	ClientID     string `yaml:"client_id" required:"true" zh:"应用（客户端）ID" en:"Application (client) id"`
 	ClientSecret Secret `yaml:"client_secret" required:"true" zh:"客户端密码" en:"Client secret"`
-	Authority    string `yaml:"authority" default:"https://login.microsoftonline.com" zh:"颁发机构；世纪互联为 https://login.partner.microsoftonline.cn" en:"Authority; operated by 21Vianet: https://login.partner.microsoftonline.cn"`
-	Scope        string `yaml:"scope" default:"https://cognitiveservices.azure.com/.default" zh:"令牌范围" en:"Token scope"`
+	Authority    string `yaml:"authority" default:"https://login.microsoftonline.com" zh:"颁发机构；azure-china-21vianet 默认 https://login.partner.microsoftonline.cn" en:"Authority; for azure-china-21vianet https://login.partner.microsoftonline.cn is the default"`
+	Scope        string `yaml:"scope" default:"https://cognitiveservices.azure.com/.default" zh:"令牌范围；azure-china-21vianet 默认 https://cognitiveservices.azure.cn/.default" en:"Token scope; for azure-china-21vianet https://cognitiveservices.azure.cn/.default is the default"`
 }
 
 // Timeouts are Go durations; zero means the default.
@@ -114,12 +114,11 @@ type Timeouts struct {
 	Total     time.Duration `yaml:"total" default:"15m" zh:"整个应答" en:"For the whole answer"`
 }
 
-// Breaker opens after Failures failures in a row, stays open for Cooldown, then lets Probes calls through.
+// Breaker opens after Failures failures in a row, stays open for Cooldown, then lets one call through.
 type Breaker struct {
 	Off      bool          `yaml:"-"`
 	Failures int           `yaml:"failures" default:"5" min:"1" max:"1000" zh:"连续失败多少次后断开" en:"Failures in a row that open it"`
 	Cooldown time.Duration `yaml:"cooldown" default:"10s" zh:"断开时长" en:"How long it stays open"`
-	Probes   int           `yaml:"probes" default:"1" min:"1" max:"100" zh:"半开时放行数" en:"Calls let through when half open"`
 }
 
 // Route maps model names an application asks for to targets.
@@ -195,7 +194,8 @@ func (p *Provider) RetryCount() int {
 	return *p.Retries
 }
 
-// ModelFacts are the declared facts of the provider's models under their full names; place: joins as "model.place".
+// ModelFacts are the declared facts of the provider's models under their full names; place: joins as "model.place",
+// whose value is always a list, or unknown.
 func (p *Provider) ModelFacts() Facts {
 	out := make(Facts, len(p.Facts)+1)
 	for name, f := range p.Facts {
@@ -203,6 +203,12 @@ func (p *Provider) ModelFacts() Facts {
 	}
 	if len(p.Place) > 0 {
 		out["model.place"] = Fact{Value: []string(p.Place)}
+	}
+	if f, ok := out["model.place"]; ok {
+		if one, single := f.Value.(string); single {
+			f.Value = []string{one}
+			out["model.place"] = f
+		}
 	}
 	return out
 }

@@ -45,7 +45,7 @@ var exampleEnv = map[string]string{"DASHSCOPE_API_KEY": "canary-dashscope", "AZU
 	"LAB_KEY": "canary-lab", "SUPPORT_BOT_KEY": "canary-support-bot-0123456789"}
 
 var catalogHosts = map[string][]string{"dashscope": {"dashscope.aliyuncs.com"}, "azure-openai": {"{resource}.openai.azure.com", "{resource}.services.ai.azure.com"},
-	"deepseek": {"api.deepseek.com"}, "practice": {"loopback"}, "ollama": {"loopback"}, "openai": {"api.openai.com"}}
+	"deepseek": {"api.deepseek.com"}, "azure-china-21vianet": {"{resource}.openai.azure.cn"}, "practice": {"loopback"}, "ollama": {"loopback"}, "openai": {"api.openai.com"}}
 
 var factNames = []string{"operator.place", "operator.cii", "operator.sector", "model.source", "model.place", "model.filed", "model.filing_no", "service.audience",
 	"service.opinion", "service.outputs", "done.registration", "done.algo_filing", "data.origin", "route.proxy", "logs.place", "readers_abroad"}
@@ -268,5 +268,29 @@ func TestReadFileIsBounded(t *testing.T) {
 	}
 	if cfg, _ := config.Load(path, data, options(nil)); cfg != nil {
 		t.Error("a file over the limit loads")
+	}
+}
+
+func TestEntraDefaults(t *testing.T) {
+	form := "providers: [{id: a, catalog: %s, base_url: \"https://acme.%s\", entra: {tenant: t, client_id: c, client_secret: canary}}]\n"
+	for catalog, want := range map[string][3]string{
+		"azure-openai":         {"openai.azure.com", "https://login.microsoftonline.com", "https://cognitiveservices.azure.com/.default"},
+		"azure-china-21vianet": {"openai.azure.cn", "https://login.partner.microsoftonline.cn", "https://cognitiveservices.azure.cn/.default"},
+	} {
+		cfg := mustLoad(t, fmt.Sprintf(form, catalog, want[0]), nil)
+		if e := cfg.Providers[0].Entra; e.Authority != want[1] || e.Scope != want[2] || e.ClientSecret.Reveal() != "canary" {
+			t.Errorf("%s: %s %s", catalog, e.Authority, e.Scope)
+		}
+	}
+}
+
+func TestPlaceIsAlwaysAList(t *testing.T) {
+	form := "providers: [{id: a, catalog: deepseek, %s}]\n"
+	for given, want := range map[string]any{"place: se": []string{"SE"}, "place: [SE, de]": []string{"SE", "DE"}, "facts: {place: cn}": []string{"CN"}, "facts: {place: [cn, hk]}": []string{"CN", "HK"}, "facts: {place: null}": nil} {
+		p := mustLoad(t, fmt.Sprintf(form, given), nil).Providers[0]
+		f, ok := p.ModelFacts()["model.place"]
+		if !ok || !reflect.DeepEqual(f.Value, want) || f.Unknown != (want == nil) {
+			t.Errorf("%s: %#v", given, f)
+		}
 	}
 }

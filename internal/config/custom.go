@@ -117,7 +117,7 @@ func (b *Breaker) decode(d *decoder, n ast.Node, path string) {
 	}
 	if _, ok := n.(*ast.MappingNode); !ok {
 		if _, ok := n.(*ast.MappingValueNode); !ok {
-			d.fail(where(n), "应为 false 或 {failures, cooldown, probes}", "false or {failures, cooldown, probes} is expected", Text{})
+			d.fail(where(n), "应为 false 或 {failures, cooldown}", "false or {failures, cooldown} is expected", Text{})
 			return
 		}
 	}

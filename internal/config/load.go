@@ -63,6 +63,7 @@ func Load(path string, data []byte, o Options) (*Config, []Problem) {
 		if body != nil {
 			d.structure(body, "", reflect.ValueOf(cfg).Elem())
 		}
+		entraOfChina(cfg)
 		applyDefaults(reflect.ValueOf(cfg).Elem())
 		v := &validator{decoder: d, cfg: cfg, o: o}
 		v.all()
@@ -230,6 +231,20 @@ func badUTF8(data []byte) Pos {
 		data = data[n:]
 	}
 	return Pos{line, col}
+}
+
+// entraOfChina: the cloud operated by 21Vianet has an authority and scope of its own; global tokens do not work there.
+func entraOfChina(c *Config) {
+	for i := range c.Providers {
+		if e := c.Providers[i].Entra; e != nil && c.Providers[i].Catalog == "azure-china-21vianet" {
+			if e.Authority == "" {
+				e.Authority = "https://login.partner.microsoftonline.cn"
+			}
+			if e.Scope == "" {
+				e.Scope = "https://cognitiveservices.azure.cn/.default"
+			}
+		}
+	}
 }
 
 // resolvePaths makes relative paths start at the file's folder; without a file, at the working folder.

@@ -137,6 +137,7 @@ func (v *validator) provider(p *Provider, path string) {
 		}
 		p.Proxy = norm
 	}
+	v.azureOnly(p, path)
 	if p.Entra != nil {
 		if p.Key.IsSet() {
 			v.fail(v.at(path+".entra"), "key 与 entra 只能有一个", "give key or entra, not both", Text{})
@@ -164,6 +165,18 @@ func (v *validator) provider(p *Provider, path string) {
 	v.checkFacts(p.Facts)
 	if len(p.Place) > 0 && v.o.CheckFact != nil {
 		v.checkFact(v.at(path+".place"), "model.place", []string(p.Place))
+	}
+}
+
+// azureOnly refuses keys that other entries would ignore in silence.
+func (v *validator) azureOnly(p *Provider, path string) {
+	if p.Catalog == "" || strings.HasPrefix(p.Catalog, "azure") {
+		return
+	}
+	for name, given := range map[string]bool{"entra": p.Entra != nil, "api_version": p.APIVersion != "", "deployments": len(p.Deployments) > 0} {
+		if given {
+			v.fail(v.at(path+"."+name), name+" 只用于 Azure 条目", name+" is for Azure entries only", Text{"目录条目用 azure-openai 或 azure-china-21vianet", "use the catalog entry azure-openai or azure-china-21vianet"})
+		}
 	}
 }
 
