@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"syscall"
 	"testing"
 
 	"homeport/internal/upstream"
@@ -122,12 +121,6 @@ func BenchmarkGate(b *testing.B) {
 func cpu(b *testing.B) func() {
 	begin := used()
 	return func() { b.ReportMetric(float64(used()-begin)/float64(b.N), "cpu-ns/op") }
-}
-
-func used() int64 {
-	var u syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
-	return u.Utime.Nano() + u.Stime.Nano()
 }
 
 func answerPlain(w http.ResponseWriter, r *http.Request) {
