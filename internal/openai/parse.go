@@ -2,13 +2,9 @@ package openai
 
 import (
 	"bytes"
-	"encoding/json/jsontext"
-	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"sync"
-	"unicode/utf8"
 )
 
 // MaxDepth is the deepest nesting a request may have.
@@ -36,15 +32,13 @@ var routingInMetadata = []string{"api_base", "base_url", "api_key"}
 func Parse(endpoint Endpoint, raw []byte) (*Request, *Error) {
 	p := parsers.Get().(*parser)
 	defer func() {
-		p.r = nil
-		p.buf = bytes.Buffer{}
+		*p = parser{scanner: scanner{names: p.names[:0]}}
 		parsers.Put(p)
 	}()
 	p.r = &Request{Endpoint: endpoint, Raw: raw}
-	p.buf = *bytes.NewBuffer(raw)
-	p.dec.Reset(&p.buf)
-	if err := p.top(); err != nil {
-		return nil, p.refusal(err)
+	p.b = raw
+	if !p.top() {
+		return nil, p.refusal()
 	}
 	if err := checkShape(p.r); err != nil {
 		return nil, err
@@ -52,17 +46,17 @@ func Parse(endpoint Endpoint, raw []byte) (*Request, *Error) {
 	return p.r, nil
 }
 
-var parsers = sync.Pool{New: func() any {
-	p := &parser{}
-	p.dec = jsontext.NewDecoder(&p.buf)
-	return p
-}}
+var parsers = sync.Pool{New: func() any { return &parser{} }}
 
+// parser builds the view while the scanner reads. Its methods return false when reading must stop; why is in refused or,
+// for the JSON itself, in the scanner's err.
 type parser struct {
-	r     *Request
-	buf   bytes.Buffer
-	dec   *jsontext.Decoder
-	group int32
+	scanner
+	r       *Request
+	refused *Error
+	field   string // top-level member being read
+	group   int32
+	depth   int
 }
 
 // place says what a value is, as far as inspection cares.
@@ -74,399 +68,361 @@ const (
 	placeBlob          // text that is not for reading: data URLs, audio, files
 )
 
-func (p *parser) refusal(err error) *Error {
-	if e, ok := errors.AsType[*Error](err); ok {
-		return e
-	}
-	reason, field := "not valid JSON", ""
-	if se, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
-		field = pointerField(se.JSONPointer)
-		switch {
-		case errors.Is(se.Err, jsontext.ErrDuplicateName):
-			return BadRequest(field, "duplicate_field", "The request body repeats the name of a field. 请求体中有重复的字段名。")
-		case se.Err != nil:
-			reason = se.Err.Error()
-		}
-		reason = fmt.Sprintf("%s (byte %d)", reason, se.ByteOffset)
-	} else if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-		reason = "the body ends too early"
-	}
-	return BadRequest(field, "invalid_json", "The request body is not strict JSON: "+reason+". 请求体不是严格的 JSON。")
+func (p *parser) refuse(e *Error) bool {
+	p.refused = e
+	return false
 }
 
-// pointerField is the first member of a JSON pointer, which is enough to find the place and holds no content.
-func pointerField(ptr jsontext.Pointer) string {
-	for name := range ptr.Tokens() {
-		if len(name) > 64 || !utf8.ValidString(name) {
-			return ""
-		}
-		return name
+func (p *parser) refusal() *Error {
+	if p.refused != nil {
+		return p.refused
 	}
-	return ""
+	if p.err.dup {
+		return BadRequest(p.field, "duplicate_field", "The request body repeats the name of a field. 请求体中有重复的字段名。")
+	}
+	return BadRequest(p.field, "invalid_json", fmt.Sprintf("The request body is not strict JSON: %s (byte %d). 请求体不是严格的 JSON。", p.err.reason, p.err.at))
 }
 
-func (p *parser) top() error {
-	start, err := p.open('{', "")
-	if err != nil {
-		return err
+// open reads the byte that opens an object or array and returns where it stands.
+func (p *parser) open(want byte, field string) (int, bool) {
+	if c := p.peek(); c != want {
+		if c == 0 || c != '{' && c != '[' && c != '"' && c != '-' && (c < '0' || c > '9') && c != 't' && c != 'f' && c != 'n' {
+			return 0, p.unexpected()
+		}
+		what, zh := "an object", "对象"
+		if want == '[' {
+			what, zh = "an array", "数组"
+		}
+		if field == "" {
+			return 0, p.refuse(BadRequest("", "invalid_type", "The request body must be "+what+". 请求体必须是"+zh+"。"))
+		}
+		return 0, p.refuse(BadRequest(field, "invalid_type", "'"+field+"' must be "+what+". "+field+" 必须是"+zh+"。"))
 	}
-	p.r.Object.Start = start
+	if p.depth++; p.depth > MaxDepth {
+		return 0, p.refuse(BadRequest(p.field, "too_deep", fmt.Sprintf("The request body nests deeper than %d levels. 请求体嵌套过深。", MaxDepth)))
+	}
+	p.i++
+	return p.i - 1, true
+}
+
+// members reads an object, calling member for each with its name read and the colon behind; member reads the value.
+func (p *parser) members(field string, known []string, member func(*parser, Field) bool) (obj Span, ok bool) {
+	start, ok := p.open('{', field)
+	if !ok {
+		return Span{}, false
+	}
+	mark := p.begin()
+	var seen map[string]struct{}
+	for first := true; ; first = false {
+		if p.peek() == '}' && first {
+			break
+		}
+		text, escaped, ok := p.str()
+		if !ok {
+			return Span{}, false
+		}
+		if !p.unique(mark, name{text, escaped}, &seen) {
+			if p.field == "" {
+				p.field = shown(p.text(name{text, escaped}))
+			}
+			return Span{}, false
+		}
+		f := Field{NameSpan: Span{text.Start - 1, text.End + 1}}
+		if escaped {
+			f.Name = p.text(name{text, escaped})
+		} else {
+			f.Name = intern(text.Of(p.b))
+		}
+		if !p.near(f.Name, known) || !p.take(':') {
+			return Span{}, false
+		}
+		p.space()
+		f.Value.Start = p.i
+		if !member(p, f) {
+			return Span{}, false
+		}
+		if p.peek() != ',' {
+			break
+		}
+		p.i++
+	}
+	p.end(mark)
+	p.depth--
+	ok = p.take('}')
+	return Span{start, p.i}, ok
+}
+
+// elements reads an array, calling element for each.
+func (p *parser) elements(field string, element func(*parser) bool) bool {
+	if _, ok := p.open('[', field); !ok {
+		return false
+	}
+	for first := true; ; first = false {
+		if p.peek() == ']' && first {
+			break
+		}
+		if !element(p) {
+			return false
+		}
+		if p.peek() != ',' {
+			break
+		}
+		p.i++
+	}
+	p.depth--
+	return p.take(']')
+}
+
+// near refuses names that differ from a known one in case only.
+func (p *parser) near(n string, known []string) bool {
+	for _, k := range known {
+		if n == k {
+			return true
+		}
+	}
+	for _, k := range known {
+		if strings.EqualFold(n, k) {
+			return p.refuse(BadRequest(k, "ambiguous_field", "A field name differs from '"+k+"' only in case. 字段名与 "+k+" 仅大小写不同。"))
+		}
+	}
+	return true
+}
+
+func (p *parser) noRouting(n string, list []string, param string) bool {
+	for _, k := range list {
+		if strings.EqualFold(n, k) {
+			return p.refuse(BadRequest(param, "unsupported_parameter", "'"+k+"' cannot be set by a request: upstreams come from the gateway's configuration only. 请求不能指定 "+k+"：上游只由网关配置决定。"))
+		}
+	}
+	return true
+}
+
+func (p *parser) top() bool {
 	p.r.Fields = make([]Field, 0, 12)
-	for p.dec.PeekKind() != '}' {
-		f, err := p.name(knownTop)
-		if err != nil {
-			return err
-		}
-		if err := refuseRouting(f.Name, routing, f.Name); err != nil {
-			return err
-		}
-		p.group++
-		switch f.Name {
-		case "messages":
-			err = p.messages()
-		case "prompt", "input":
-			err = p.inputs()
-		case "extra_body", "litellm_params":
-			err = p.guarded(f.Name, routing)
-		case "metadata":
-			err = p.guarded(f.Name, routingInMetadata)
-		default:
-			err = p.value(placeOther)
-		}
-		if err != nil {
-			return err
-		}
-		f.Value = p.span(f.NameSpan.End)
-		if err := p.topField(f); err != nil {
-			return err
-		}
-		p.r.Fields = append(p.r.Fields, f)
+	obj, ok := p.members("", knownTop, (*parser).topMember)
+	if !ok {
+		return false
 	}
-	if _, err := p.dec.ReadToken(); err != nil {
-		return err
+	p.r.Object = obj
+	if p.space(); p.i < len(p.b) {
+		return p.refuse(BadRequest("", "trailing_data", "Something follows the JSON object in the request body. 请求体在 JSON 对象之后还有内容。"))
 	}
-	p.r.Object.End = int(p.dec.InputOffset())
-	if _, err := p.dec.ReadToken(); err != io.EOF {
-		if err == nil {
-			err = BadRequest("", "trailing_data", "Something follows the JSON object in the request body. 请求体在 JSON 对象之后还有内容。")
-		}
-		return err
-	}
-	return nil
+	return true
 }
 
-// topField settles the members the gateway itself reads.
-func (p *parser) topField(f Field) error {
-	v := f.Value.Of(p.r.Raw)
+func (p *parser) topMember(f Field) bool {
+	p.field = shown(f.Name)
+	if !p.noRouting(f.Name, routing, f.Name) {
+		return false
+	}
+	p.group++
+	ok := true
+	switch f.Name {
+	case "messages":
+		p.r.Messages = make([]Message, 0, 8)
+		ok = p.elements("messages", (*parser).message)
+	case "prompt", "input":
+		ok = p.inputs()
+	case "extra_body", "litellm_params":
+		ok = p.guarded(f.Name, routing)
+	case "metadata":
+		ok = p.guarded(f.Name, routingInMetadata)
+	default:
+		ok = p.value(placeOther)
+	}
+	if !ok {
+		return false
+	}
+	f.Value.End = p.i
+	p.r.Fields = append(p.r.Fields, f)
+	ok = p.settle(f)
+	p.field = ""
+	return ok
+}
+
+// shown is a name as an error may show it.
+func shown(n string) string {
+	if len(n) > 64 {
+		return ""
+	}
+	return n
+}
+
+// settle reads the members the gateway itself acts upon.
+func (p *parser) settle(f Field) bool {
+	v := f.Value.Of(p.b)
 	switch f.Name {
 	case "model":
 		if v[0] != '"' {
-			return BadRequest("model", "invalid_type", "'model' must be a string. model 必须是字符串。")
+			return p.refuse(BadRequest("model", "invalid_type", "'model' must be a string. model 必须是字符串。"))
 		}
-		p.r.Model, p.r.ModelSpan = Str(p.r.Raw, f.Value), f.Value
+		p.r.Model, p.r.ModelSpan = Str(p.b, f.Value), f.Value
 	case "stream":
 		switch string(v) {
 		case "true":
 			p.r.Stream = true
 		case "false", "null":
 		default:
-			return BadRequest("stream", "invalid_type", "'stream' must be true or false. stream 必须是布尔值。")
+			return p.refuse(BadRequest("stream", "invalid_type", "'stream' must be true or false. stream 必须是布尔值。"))
 		}
 	case "stream_options":
 		if v[0] != '{' && string(v) != "null" {
-			return BadRequest("stream_options", "invalid_type", "'stream_options' must be an object. stream_options 必须是对象。")
+			return p.refuse(BadRequest("stream_options", "invalid_type", "'stream_options' must be an object. stream_options 必须是对象。"))
 		}
-		if s, ok := Member(p.r.Raw, f.Value, "include_usage"); ok {
-			p.r.IncludeUsage = string(s.Of(p.r.Raw)) == "true"
-		}
-	}
-	return nil
-}
-
-// span is the value just read: it ends here and starts after the name (or comma) at from.
-func (p *parser) span(from int) Span {
-	raw := p.r.Raw
-	i := skipSpace(raw, from)
-	if i < len(raw) && raw[i] == ':' {
-		i = skipSpace(raw, i+1)
-	}
-	return Span{i, int(p.dec.InputOffset())}
-}
-
-// open reads the token that opens an object or array and returns where it stands.
-func (p *parser) open(want jsontext.Kind, field string) (int, error) {
-	if k := p.dec.PeekKind(); k != want && k > 0 {
-		what, zh := "an object", "对象"
-		if want == '[' {
-			what, zh = "an array", "数组"
-		}
-		if field == "" {
-			return 0, BadRequest("", "invalid_type", "The request body must be "+what+". 请求体必须是"+zh+"。")
-		}
-		return 0, BadRequest(field, "invalid_type", "'"+field+"' must be "+what+". "+field+" 必须是"+zh+"。")
-	}
-	if _, err := p.dec.ReadToken(); err != nil {
-		return 0, err
-	}
-	if p.dec.StackDepth() > MaxDepth {
-		return 0, BadRequest(field, "too_deep", fmt.Sprintf("The request body nests deeper than %d levels. 请求体嵌套过深。", MaxDepth))
-	}
-	return int(p.dec.InputOffset()) - 1, nil
-}
-
-func (p *parser) close() error {
-	_, err := p.dec.ReadToken()
-	return err
-}
-
-// name reads a member's name, refusing near-misses of known names.
-func (p *parser) name(known []string) (Field, error) {
-	v, err := p.dec.ReadValue()
-	if err != nil {
-		return Field{}, err
-	}
-	end := int(p.dec.InputOffset())
-	f := Field{NameSpan: Span{end - len(v), end}}
-	b, err := Unquote(v)
-	if err != nil {
-		return Field{}, err
-	}
-	f.Name = intern(b)
-	for _, k := range known {
-		if f.Name == k {
-			return f, nil
+		if s, ok := Member(p.b, f.Value, "include_usage"); ok {
+			p.r.IncludeUsage = string(s.Of(p.b)) == "true"
 		}
 	}
-	for _, k := range known {
-		if strings.EqualFold(f.Name, k) {
-			return Field{}, BadRequest(k, "ambiguous_field", "A field name differs from '"+k+"' only in case. 字段名与 "+k+" 仅大小写不同。")
-		}
-	}
-	return f, nil
-}
-
-func refuseRouting(name string, list []string, param string) error {
-	for _, k := range list {
-		if strings.EqualFold(name, k) {
-			return BadRequest(param, "unsupported_parameter", "'"+k+"' cannot be set by a request: upstreams come from the gateway's configuration only. 请求不能指定 "+k+"：上游只由网关配置决定。")
-		}
-	}
-	return nil
+	return true
 }
 
 // guarded reads an object whose direct members may not look like routing.
-func (p *parser) guarded(field string, list []string) error {
-	if p.dec.PeekKind() != '{' {
+func (p *parser) guarded(field string, list []string) bool {
+	if p.peek() != '{' {
 		return p.value(placeOther)
 	}
-	if _, err := p.open('{', field); err != nil {
-		return err
-	}
-	for p.dec.PeekKind() != '}' {
-		f, err := p.name(nil)
-		if err != nil {
-			return err
-		}
-		if err := refuseRouting(f.Name, list, field); err != nil {
-			return err
-		}
+	_, ok := p.members(field, nil, func(p *parser, f Field) bool {
 		p.addName(f)
-		if err := p.value(placeOther); err != nil {
-			return err
-		}
-	}
-	return p.close()
+		return p.noRouting(f.Name, list, field) && p.value(placeOther)
+	})
+	return ok
 }
 
-func (p *parser) messages() error {
-	if _, err := p.open('[', "messages"); err != nil {
-		return err
+func (p *parser) message() bool {
+	p.group++
+	m := Message{Fields: make([]Field, 0, 4)}
+	p.r.Messages = append(p.r.Messages, m)
+	last := len(p.r.Messages) - 1
+	obj, ok := p.members("messages", knownMessage, (*parser).messageMember)
+	if !ok {
+		return false
 	}
-	p.r.Messages = make([]Message, 0, 8)
-	for p.dec.PeekKind() != ']' {
-		p.group++
-		start, err := p.open('{', "messages")
+	p.r.Messages[last].Span = obj
+	return true
+}
+
+func (p *parser) messageMember(f Field) bool {
+	ok := true
+	switch f.Name {
+	case "content":
+		ok = p.content()
+	case "audio":
+		p.r.Uninspected++
+		ok = p.value(placeOther)
+	default:
+		ok = p.value(placeOther)
+	}
+	if !ok {
+		return false
+	}
+	f.Value.End = p.i
+	m := &p.r.Messages[len(p.r.Messages)-1]
+	if f.Name == "role" {
+		if p.b[f.Value.Start] != '"' {
+			return p.refuse(BadRequest("messages", "invalid_type", "A message's 'role' must be a string. 消息的 role 必须是字符串。"))
+		}
+		role, err := Unquote(f.Value.Of(p.b))
 		if err != nil {
-			return err
+			return p.unexpected()
 		}
-		m := Message{Span: Span{Start: start}, Fields: make([]Field, 0, 4)}
-		for p.dec.PeekKind() != '}' {
-			f, err := p.name(knownMessage)
-			if err != nil {
-				return err
-			}
-			switch f.Name {
-			case "content":
-				err = p.content()
-			case "audio":
-				p.r.Uninspected++
-				err = p.value(placeOther)
-			default:
-				err = p.value(placeOther)
-			}
-			if err != nil {
-				return err
-			}
-			f.Value = p.span(f.NameSpan.End)
-			if f.Name == "role" {
-				if p.r.Raw[f.Value.Start] != '"' {
-					return BadRequest("messages", "invalid_type", "A message's 'role' must be a string. 消息的 role 必须是字符串。")
-				}
-				m.Role = intern([]byte(Str(p.r.Raw, f.Value)))
-			}
-			m.Fields = append(m.Fields, f)
-		}
-		if err := p.close(); err != nil {
-			return err
-		}
-		m.End = int(p.dec.InputOffset())
-		p.r.Messages = append(p.r.Messages, m)
+		m.Role = intern(role)
 	}
-	return p.close()
+	m.Fields = append(m.Fields, f)
+	return true
 }
 
 // content reads a message's content: a string, null, or an array of parts.
-func (p *parser) content() error {
-	if p.dec.PeekKind() != '[' {
+func (p *parser) content() bool {
+	if p.peek() != '[' {
 		return p.value(placeContent)
 	}
-	if _, err := p.open('[', "content"); err != nil {
-		return err
+	return p.elements("content", func(p *parser) bool {
+		if p.peek() != '{' {
+			return p.value(placeContent)
+		}
+		_, ok := p.members("content", nil, (*parser).partMember)
+		return ok
+	})
+}
+
+func (p *parser) partMember(f Field) bool {
+	switch f.Name {
+	case "text":
+		return p.value(placeContent)
+	case "image_url", "input_audio", "file", "video_url", "image", "audio":
+		p.r.Uninspected++
+		return p.value(placeBlob)
+	case "type":
+		return p.value(placeOther)
 	}
-	for p.dec.PeekKind() != ']' {
-		if p.dec.PeekKind() != '{' {
-			if err := p.value(placeContent); err != nil {
-				return err
-			}
-			continue
-		}
-		if _, err := p.open('{', "content"); err != nil {
-			return err
-		}
-		for p.dec.PeekKind() != '}' {
-			f, err := p.name(nil)
-			if err != nil {
-				return err
-			}
-			switch f.Name {
-			case "text":
-				err = p.value(placeContent)
-			case "image_url", "input_audio", "file", "video_url", "image", "audio":
-				p.r.Uninspected++
-				err = p.value(placeBlob)
-			case "type":
-				err = p.value(placeOther)
-			default:
-				p.addName(f)
-				err = p.value(placeOther)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		if err := p.close(); err != nil {
-			return err
-		}
-	}
-	return p.close()
+	p.addName(f)
+	return p.value(placeOther)
 }
 
 // inputs reads "prompt" or "input": a string, an array of strings, or token arrays, which cannot be read.
-func (p *parser) inputs() error {
-	switch p.dec.PeekKind() {
-	case '[':
-	case '0':
+func (p *parser) inputs() bool {
+	switch c := p.peek(); {
+	case c == '[':
+	case c == '-' || c >= '0' && c <= '9':
 		p.r.Uninspected++
 		return p.value(placeOther)
 	default:
 		return p.value(placeContent)
 	}
-	if _, err := p.open('[', "input"); err != nil {
-		return err
-	}
 	tokens := false
-	for p.dec.PeekKind() != ']' {
-		switch p.dec.PeekKind() {
-		case '0':
+	ok := p.elements("input", func(p *parser) bool {
+		switch c := p.peek(); {
+		case c == '-' || c >= '0' && c <= '9':
 			tokens = true
-			if err := p.dec.SkipValue(); err != nil {
-				return err
-			}
-		case '[':
+			_, ok := p.number()
+			return ok
+		case c == '[':
 			p.r.Uninspected++
-			if err := p.value(placeOther); err != nil {
-				return err
-			}
-		default:
-			p.group++ // inputs are texts apart
-			if err := p.value(placeContent); err != nil {
-				return err
-			}
+			return p.value(placeOther)
 		}
-	}
+		p.group++ // inputs are texts apart
+		return p.value(placeContent)
+	})
 	if tokens {
 		p.r.Uninspected++
 	}
-	return p.close()
+	return ok
 }
 
 // value reads any value and notes every text in it.
-func (p *parser) value(at place) error {
-	switch p.dec.PeekKind() {
-	case '"':
-		v, err := p.dec.ReadValue()
-		if err != nil {
-			return err
+func (p *parser) value(at place) bool {
+	switch c := p.peek(); {
+	case c == '"':
+		text, escaped, ok := p.str()
+		if ok {
+			p.addText(text, escaped, at)
 		}
-		p.addText(v, at)
-		return nil
-	case '0':
-		v, err := p.dec.ReadValue()
-		if err != nil {
-			return err
-		}
-		if len(v) >= 7 {
-			end := int(p.dec.InputOffset())
-			p.r.Texts = append(p.r.Texts, Text{Span: Span{end - len(v), end}, Number: true, Group: p.group})
-		}
-		return nil
-	case '{':
-		if _, err := p.open('{', ""); err != nil {
-			return err
-		}
-		for p.dec.PeekKind() != '}' {
-			f, err := p.name(nil)
-			if err != nil {
-				return err
-			}
+		return ok
+	case c == '{':
+		_, ok := p.members("", nil, func(p *parser, f Field) bool {
 			p.addName(f)
-			if err := p.value(at); err != nil {
-				return err
-			}
+			return p.value(at)
+		})
+		return ok
+	case c == '[':
+		return p.elements("", func(p *parser) bool { return p.value(at) })
+	case c == '-' || c >= '0' && c <= '9':
+		n, ok := p.number()
+		if ok && n.Len() >= 7 {
+			p.r.Texts = append(p.r.Texts, Text{Span: n, Number: true, Group: p.group})
 		}
-		return p.close()
-	case '[':
-		if _, err := p.open('[', ""); err != nil {
-			return err
-		}
-		for p.dec.PeekKind() != ']' {
-			if err := p.value(at); err != nil {
-				return err
-			}
-		}
-		return p.close()
+		return ok
+	case c == 't' || c == 'f' || c == 'n':
+		return p.literal()
 	}
-	_, err := p.dec.ReadToken()
-	return err
+	return p.unexpected()
 }
 
-func (p *parser) addText(v jsontext.Value, at place) {
-	end := int(p.dec.InputOffset())
-	t := Text{Span: Span{end - len(v) + 1, end - 1}, Group: p.group, Content: at == placeContent}
-	t.Escaped = bytes.IndexByte(v, '\\') >= 0
-	if at == placeBlob && (len(v) > 1024 || bytes.HasPrefix(v, []byte(`"data:`))) {
+func (p *parser) addText(text Span, escaped bool, at place) {
+	if at == placeBlob && (text.Len() > 1024 || bytes.HasPrefix(text.Of(p.b), []byte("data:"))) {
 		return // counted as uninspected
 	}
+	t := Text{Span: text, Escaped: escaped, Group: p.group, Content: at == placeContent}
 	if t.Content {
 		p.r.TextBytes += t.Len()
 	}
@@ -479,7 +435,7 @@ func (p *parser) addName(f Field) {
 		return // too short for any detector
 	}
 	t := Text{Span: Span{f.NameSpan.Start + 1, f.NameSpan.End - 1}, Group: p.group}
-	t.Escaped = bytes.IndexByte(t.Of(p.r.Raw), '\\') >= 0
+	t.Escaped = bytes.IndexByte(t.Of(p.b), '\\') >= 0
 	p.r.Texts = append(p.r.Texts, t)
 }
 

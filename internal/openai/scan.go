@@ -117,9 +117,12 @@ func (s *scanner) str() (text Span, escaped, ok bool) {
 		case c < utf8.RuneSelf:
 			i++
 		default:
-			// Runs of three-byte characters are what Chinese text is made of.
-			for i+2 < len(b) && b[i]&0xF0 == 0xE0 && b[i+1]&0xC0 == 0x80 && b[i+2]&0xC0 == 0x80 &&
-				!(b[i] == 0xE0 && b[i+1] < 0xA0) && !(b[i] == 0xED && b[i+1] >= 0xA0) {
+			// Runs of three-byte characters are what Chinese text is made of: E1..EC and EE, EF have no bad second byte.
+			for i+4 <= len(b) {
+				w := binary.LittleEndian.Uint32(b[i:])
+				if w&0xC0C0F0 != 0x8080E0 || w&0xFF == 0xE0 || w&0xFF == 0xED {
+					break
+				}
 				i += 3
 			}
 			if i < len(b) && b[i] >= utf8.RuneSelf {
