@@ -52,6 +52,7 @@ func (l *loader) build() (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.snap = l.snap
 	for i := range l.schema.facts {
 		e.slots[l.schema.facts[i].ID] = i
 		if l.schema.facts[i].Type == Done {
@@ -85,6 +86,11 @@ func (l *loader) build() (*Engine, error) {
 	e.masks = make([]*cel.AttributePatternType, n)
 	for name, slot := range e.slots {
 		e.masks[slot] = cel.AttributePattern(name)
+	}
+	if l.snap != nil {
+		c.used, c.thresholds, c.fthreshold = l.snap.Used, l.snap.Thresholds, l.snap.Fractions
+	} else {
+		l.made = &snapshot{Used: c.used, Conditions: c.exprs, Thresholds: c.thresholds, Fractions: c.fthreshold}
 	}
 	e.used = c.used
 	e.used[e.dateID>>6] |= 1 << (e.dateID & 63) // rows have dates of validity

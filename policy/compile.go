@@ -20,16 +20,19 @@ import (
 // it runs. The dearest of ours is below 1,000.
 const costLimit = 20_000
 
-// program is one compiled condition.
+// program is one condition. Its CEL program is made when it is first needed where a snapshot has vouched for the
+// condition, else at once.
 type program struct {
-	cel   cel.Program
 	quick quick
+	cel   func() (cel.Program, error)
 }
 
 // compiler makes every CEL program of a set of packs.
 type compiler struct {
 	schema  *Schema
-	env     *cel.Env
+	env     func() (*cel.Env, error)
+	snap    *snapshot        // what was found out when the packs were last compiled; nil: compile
+	exprs   map[string]quick // guarded by mu
 	sets    map[string][]string
 	derived map[string]int // the place of each derived fact: it may use those above it
 	jobs    []func() error // conditions still to compile, in the order their errors are told
@@ -60,11 +63,8 @@ func newCompiler(s *Schema, sets map[string][]string, derived []string, slots ma
 		order[d] = i
 		opts = append(opts, cel.Variable(d, cel.BoolType))
 	}
-	env, err := cel.NewEnv(opts...)
-	if err != nil {
-		return nil, fmt.Errorf("make the CEL environment: %w", err)
-	}
-	return &compiler{schema: s, env: env, slots: slots, sets: sets, derived: order,
+	env := sync.OnceValues(func() (*cel.Env, error) { return cel.NewEnv(opts...) })
+	return &compiler{schema: s, env: env, exprs: map[string]quick{}, slots: slots, sets: sets, derived: order,
 		thresholds: map[ID][]int64{}, fthreshold: map[ID][]float64{}}, nil
 }
 
@@ -72,6 +72,20 @@ func newCompiler(s *Schema, sets map[string][]string, derived []string, slots ma
 // already. It may use the derived facts before the place above.
 func (c *compiler) later(file string, src located[string], above int, into *program) {
 	c.jobs = append(c.jobs, func() error {
+		if c.snap != nil {
+			q, ok := c.snap.Conditions[src.V]
+			if !ok {
+				return fmt.Errorf("%s:%d:%d: the snapshot lacks a condition", file, src.Line, src.Col)
+			}
+			*into = program{quick: q, cel: sync.OnceValues(func() (cel.Program, error) {
+				p, err := c.program(file, src, above)
+				if err != nil {
+					return nil, err
+				}
+				return p.cel()
+			})}
+			return nil
+		}
 		p, err := c.program(file, src, above)
 		if err == nil {
 			*into = *p
@@ -123,7 +137,11 @@ func (c *compiler) program(file string, src located[string], above int) (*progra
 	if len(src.V) > 4096 {
 		return nil, at(0, 0, "a condition of %d bytes; at most 4096 are read", len(src.V))
 	}
-	checked, iss := c.env.Compile(src.V)
+	env, err := c.env()
+	if err != nil {
+		return nil, fmt.Errorf("make the CEL environment: %w", err)
+	}
+	checked, iss := env.Compile(src.V)
 	if iss.Err() != nil {
 		first := iss.Errors()[0]
 		msg := first.Message
@@ -148,11 +166,15 @@ func (c *compiler) program(file string, src located[string], above int) (*progra
 	if w.cost > costLimit {
 		return nil, at(0, 0, "the condition costs %d comparisons, at most %d are allowed", w.cost, costLimit)
 	}
-	p, err := c.env.Program(checked, cel.EvalOptions(cel.OptOptimize|cel.OptPartialEval))
+	p, err := env.Program(checked, cel.EvalOptions(cel.OptOptimize|cel.OptPartialEval))
 	if err != nil {
 		return nil, at(0, 0, "plan the condition: %w", err)
 	}
-	return &program{p, quickOf(checked.NativeRep().Expr(), c.slots, c.sets)}, nil
+	q := quickOf(checked.NativeRep().Expr(), c.slots, c.sets)
+	c.mu.Lock()
+	c.exprs[src.V] = q
+	c.mu.Unlock()
+	return &program{q, func() (cel.Program, error) { return p, nil }}, nil
 }
 
 // dotted widens a name CEL complained about to the whole dotted word in the source.

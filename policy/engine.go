@@ -300,7 +300,11 @@ func (a *activation) eval(p *program) (truth, []string, error) {
 			return out, nil, nil
 		}
 	}
-	out, _, err := p.cel.Eval(a)
+	prog, err := p.cel()
+	if err != nil {
+		return isFalse, nil, err
+	}
+	out, _, err := prog.Eval(a)
 	if err != nil {
 		return isFalse, nil, fmt.Errorf("evaluate: %w", err)
 	}

@@ -46,3 +46,12 @@ func (e *Engine) FiringCases() map[string][]map[string]any {
 
 // NewMemoryOf makes a memory of the given bound.
 func (e *Engine) NewMemoryOf(entries int) *Memory { return e.newMemory(entries) }
+
+// MakeSnapshot writes what snapshot.json should hold; SnapshotInUse says whether it does.
+func MakeSnapshot() ([]byte, error) { return makeSnapshot() }
+
+// SnapshotInUse says whether Load takes the snapshot.
+func SnapshotInUse() bool {
+	_, _, digest, err := readPacks(embedded)
+	return err == nil && openSnapshot(digest) != nil
+}

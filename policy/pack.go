@@ -154,9 +154,25 @@ type instrumentYAML struct {
 	Arts      map[string]string `yaml:"arts"`     // article → basis
 }
 
-// Load builds the engine from the embedded packs, once per process, in a few tens of milliseconds. It leaves the rows'
-// cases out, which no decision needs and which are half of the text; [LoadFS] over [Embedded] reads them too.
-func Load() (*Engine, error) { return loadFS(embedded, false) }
+// Load builds the engine from the embedded packs, once per process, in a few milliseconds: a snapshot holds what
+// parsing and checking them gave when they were last changed. A snapshot of other packs is not used. It leaves the
+// rows' cases out, which no decision needs; [LoadFS] over [Embedded] reads the YAML, with the cases, and compiles all.
+func Load() (*Engine, error) {
+	names, raws, digest, err := readPacks(embedded)
+	if err != nil {
+		return nil, err
+	}
+	if snap := openSnapshot(digest); snap != nil {
+		l := newLoader(false)
+		l.snap = snap
+		return l.engine(names, snap.Facts, snap.Docs, digest)
+	}
+	facts, docs, err := parsePacks(names, raws, false)
+	if err != nil {
+		return nil, err
+	}
+	return newLoader(false).engine(names, facts, docs, digest)
+}
 
 // Embedded is the file system of the shipped packs.
 func Embedded() fs.FS { return embedded }
@@ -164,37 +180,52 @@ func Embedded() fs.FS { return embedded }
 // LoadFS builds an engine from a file system of the embedded packs' form: facts.yaml, and packs/*/*.yaml with
 // terms.yaml (sets and derived facts), profiles.yaml, instruments.yaml; every other file is one table. A row must have
 // its cases. Errors name file, line and column.
-func LoadFS(fsys fs.FS) (*Engine, error) { return loadFS(fsys, true) }
+func LoadFS(fsys fs.FS) (*Engine, error) {
+	names, raws, digest, err := readPacks(fsys)
+	if err != nil {
+		return nil, err
+	}
+	facts, docs, err := parsePacks(names, raws, true)
+	if err != nil {
+		return nil, err
+	}
+	return newLoader(true).engine(names, facts, docs, digest)
+}
 
-func loadFS(fsys fs.FS, withCases bool) (*Engine, error) {
-	names, err := fs.Glob(fsys, "packs/*/*.yaml")
+// readPacks reads the files, facts.yaml first, and their common digest.
+func readPacks(fsys fs.FS) (names []string, raws [][]byte, digest [32]byte, err error) {
+	names, err = fs.Glob(fsys, "packs/*/*.yaml")
 	if err != nil || len(names) == 0 {
-		return nil, fmt.Errorf("load packs: no packs/*/*.yaml found")
+		return nil, nil, digest, fmt.Errorf("load packs: no packs/*/*.yaml found")
 	}
 	slices.Sort(names)
 	names = append([]string{"facts.yaml"}, names...)
-	digest := sha256.New()
-	raws := make([][]byte, len(names))
+	sum := sha256.New()
+	raws = make([][]byte, len(names))
 	for i, name := range names {
 		if raws[i], err = fs.ReadFile(fsys, name); err != nil {
-			return nil, fmt.Errorf("load packs: %w", err)
+			return nil, nil, digest, fmt.Errorf("load packs: %w", err)
 		}
 		// Length-prefixed, so that no two sets of files can give the same stream.
-		fmt.Fprintf(digest, "%s\x00%d\x00", name, len(raws[i]))
-		digest.Write(raws[i])
+		fmt.Fprintf(sum, "%s\x00%d\x00", name, len(raws[i]))
+		sum.Write(raws[i])
 	}
-	// Files are read side by side, for the YAML parser is the slowest part; what they say is joined in order.
-	var schema *Schema
-	docs := make([]document, len(names))
+	sum.Sum(digest[:0])
+	return names, raws, digest, nil
+}
+
+// parsePacks parses the files side by side, for the YAML parser is the slowest part; docs[0], of facts.yaml, is empty.
+func parsePacks(names []string, raws [][]byte, withCases bool) (facts []located[factYAML], docs []document, err error) {
+	docs = make([]document, len(names))
 	errs := make([]error, len(names))
 	var wg sync.WaitGroup
 	for i, name := range names {
 		wg.Go(func() {
+			raw := raws[i]
 			if i == 0 {
-				schema, errs[0] = parseSchema(name, raws[0])
+				facts, errs[0] = readFacts(name, raw)
 				return
 			}
-			raw := raws[i]
 			if !withCases {
 				raw = withoutCases(raw)
 			}
@@ -204,10 +235,22 @@ func loadFS(fsys fs.FS, withCases bool) (*Engine, error) {
 	wg.Wait()
 	for _, err := range errs {
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	l := &loader{schema: schema, withCases: withCases, instruments: map[string]instrumentYAML{}, sets: map[string][]string{}}
+	return facts, docs, nil
+}
+
+func newLoader(withCases bool) *loader {
+	return &loader{withCases: withCases, instruments: map[string]instrumentYAML{}, sets: map[string][]string{}}
+}
+
+// engine joins the parsed files, in order, and builds.
+func (l *loader) engine(names []string, facts []located[factYAML], docs []document, digest [32]byte) (*Engine, error) {
+	var err error
+	if l.schema, err = newSchema(names[0], facts); err != nil {
+		return nil, err
+	}
 	for i, name := range names[1:] {
 		if err := l.file(name, docs[i+1]); err != nil {
 			return nil, err
@@ -217,7 +260,7 @@ func loadFS(fsys fs.FS, withCases bool) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	digest.Sum(e.digest[:0])
+	e.digest = digest
 	return e, nil
 }
 
@@ -245,37 +288,39 @@ func withoutCases(raw []byte) []byte {
 
 // document is one file of a pack, whichever it is.
 type document struct {
-	terms       *termsYAML
-	profiles    *profilesYAML
-	instruments []located[instrumentYAML]
-	table       *tableYAML
+	Terms       *termsYAML                `json:",omitempty"`
+	Profiles    *profilesYAML             `json:",omitempty"`
+	Instruments []located[instrumentYAML] `json:",omitempty"`
+	Table       *tableYAML                `json:",omitempty"`
 }
 
 func readDocument(name string, raw []byte) (document, error) {
 	var d document
 	switch path.Base(name) {
 	case "terms.yaml":
-		d.terms = new(termsYAML)
-		return d, decodeYAML(name, raw, d.terms)
+		d.Terms = new(termsYAML)
+		return d, decodeYAML(name, raw, d.Terms)
 	case "profiles.yaml":
-		d.profiles = new(profilesYAML)
-		return d, decodeYAML(name, raw, d.profiles)
+		d.Profiles = new(profilesYAML)
+		return d, decodeYAML(name, raw, d.Profiles)
 	case "instruments.yaml":
 		var y struct {
 			Instruments []located[instrumentYAML] `yaml:"instruments"`
 		}
 		err := decodeYAML(name, raw, &y)
-		d.instruments = y.Instruments
+		d.Instruments = y.Instruments
 		return d, err
 	}
-	d.table = new(tableYAML)
-	return d, decodeYAML(name, raw, d.table)
+	d.Table = new(tableYAML)
+	return d, decodeYAML(name, raw, d.Table)
 }
 
 // loader collects the files before anything is compiled: tables may use sets and derived facts of any file.
 type loader struct {
 	schema      *Schema
-	withCases   bool // a row must have its cases
+	withCases   bool      // a row must have its cases
+	snap        *snapshot // used instead of compiling; nil: compile
+	made        *snapshot // what compiling gave
 	instruments map[string]instrumentYAML
 	sets        map[string][]string
 	derived     []inFile[derivedYAML]
@@ -291,25 +336,25 @@ type inFile[T any] struct {
 // file joins one document; an error names it.
 func (l *loader) file(name string, d document) error {
 	switch {
-	case d.terms != nil:
-		for id, words := range d.terms.Sets {
+	case d.Terms != nil:
+		for id, words := range d.Terms.Sets {
 			members := strings.Fields(words)
 			if _, dup := l.sets[id]; dup || len(members) == 0 {
 				return fmt.Errorf("%s: set %q is empty or declared twice", name, id)
 			}
 			l.sets[id] = members
 		}
-		for _, t := range d.terms.Derived {
+		for _, t := range d.Terms.Derived {
 			l.derived = append(l.derived, inFile[derivedYAML]{name, t})
 		}
-	case d.profiles != nil:
-		for _, v := range d.profiles.Verdicts {
+	case d.Profiles != nil:
+		for _, v := range d.Profiles.Verdicts {
 			l.verdicts = append(l.verdicts, inFile[verdictYAML]{name, v})
 		}
-	case d.table != nil:
-		l.tables = append(l.tables, inFile[tableYAML]{name, located[tableYAML]{V: *d.table, Line: 1, Col: 1}})
+	case d.Table != nil:
+		l.tables = append(l.tables, inFile[tableYAML]{name, located[tableYAML]{V: *d.Table, Line: 1, Col: 1}})
 	default:
-		for _, i := range d.instruments {
+		for _, i := range d.Instruments {
 			if _, dup := l.instruments[i.V.ID]; dup || i.V.ID == "" || i.V.ZH == "" || i.V.EN == "" {
 				return fmt.Errorf("%s:%d:%d: instrument %q is declared twice or lacks a title", name, i.Line, i.Col, i.V.ID)
 			}

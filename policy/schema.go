@@ -89,19 +89,22 @@ type Schema struct {
 	seq   atomic.Uint64 // numbers the bases, so that a memory's key can name one in eight bytes
 }
 
-// parseSchema reads facts.yaml. Errors name the file and, where the YAML itself is wrong, line and column.
-func parseSchema(file string, raw []byte) (*Schema, error) {
+// readFacts parses facts.yaml. Errors name file, line and column.
+func readFacts(file string, raw []byte) ([]located[factYAML], error) {
 	var doc struct {
 		Facts []located[factYAML] `yaml:"facts"`
 	}
-	if err := decodeYAML(file, raw, &doc); err != nil {
-		return nil, err
-	}
+	err := decodeYAML(file, raw, &doc)
+	return doc.Facts, err
+}
+
+// newSchema checks the entries of facts.yaml.
+func newSchema(file string, facts []located[factYAML]) (*Schema, error) {
 	s := &Schema{index: map[string]ID{}}
-	if len(doc.Facts) == 0 || len(doc.Facts) > maxFacts {
-		return nil, fmt.Errorf("%s: %d facts, want 1 to %d", file, len(doc.Facts), maxFacts)
+	if len(facts) == 0 || len(facts) > maxFacts {
+		return nil, fmt.Errorf("%s: %d facts, want 1 to %d", file, len(facts), maxFacts)
 	}
-	for _, l := range doc.Facts {
+	for _, l := range facts {
 		y := l.V
 		fail := func(format string, a ...any) error {
 			return fmt.Errorf("%s:%d:%d: fact %q: %w", file, l.Line, l.Col, y.ID, fmt.Errorf(format, a...))
