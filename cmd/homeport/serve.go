@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -49,6 +51,7 @@ func (c *serveCmd) Run(e *env) error {
 	}
 	printProblems(e.stderr, l.problems, e.lang, false)
 	o := wiring.Options{Registry: reg, Engine: engine, Version: release, Log: slog.New(slog.NewJSONHandler(e.stderr, nil))}
+	log.SetOutput(io.Discard) // net/http reports unsolicited upstream bytes to the standard logger: content (invariant 5)
 	if l.fromFile {
 		o.Load = func() (*config.Config, error) { return e.again(reg, engine) }
 	} else {

@@ -50,6 +50,9 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, *ope
 		w.Header().Set("Connection", "close")
 		return nil, openai.BadRequest("", "ambiguous_length", "Both Content-Length and Transfer-Encoding are present. 请求同时带有 Content-Length 与 Transfer-Encoding。")
 	}
+	if len(r.TransferEncoding) > 0 {
+		w.Header().Set("Connection", "close") // where the next request begins is known to this reader only
+	}
 	for _, v := range r.Header["Content-Encoding"] {
 		if v != "" && !strings.EqualFold(v, "identity") {
 			return nil, &openai.Error{Status: http.StatusUnsupportedMediaType, Type: "invalid_request_error", Code: "unsupported_encoding",

@@ -4,6 +4,7 @@ import (
 	"math"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"homeport/internal/openai"
@@ -42,9 +43,14 @@ func decide(p *Pipeline, app *App, in *admitted, found *Findings, now time.Time)
 	r := &ruling{route: in.route.Pattern, verdict: policy.Block}
 	choices := in.choices
 	r.judged = make([]judged, len(choices))
-	facts := choices[0].Base.Facts()
-	setMeasured(p, app, in, found, facts, now)
-	r.facts = measuredJSON(p, facts)
+	facts := p.facts(choices[0].Base)
+	defer p.pool.Put(facts)
+	day := p.today(now)
+	if clean := setMeasured(p, app, in, found, facts, day); clean {
+		r.facts = day.clean(facts)
+	} else {
+		r.facts = facts.AppendSetJSON(make([]byte, 0, 512))
+	}
 	var unable *openai.Error
 	for i, c := range choices {
 		j := &r.judged[i]
@@ -90,21 +96,25 @@ func (r *ruling) arrange() {
 
 // setMeasured puts what was seen in this request on top of what was declared. What was found is never counted as less:
 // with personal information present and no yearly count declared, the count is unknown and the strict branch applies.
-// What could not be read counts as personal information that was not ruled out.
-func setMeasured(p *Pipeline, app *App, in *admitted, found *Findings, f *policy.Facts, now time.Time) {
+// What could not be read counts as personal information that was not ruled out. It reports whether every value is that of
+// a request in which nothing was found and for which nothing was declared.
+func setMeasured(p *Pipeline, app *App, in *admitted, found *Findings, f *policy.Facts, day *today) (clean bool) {
 	id := &p.Facts
-	_ = f.Set(id.Date, now.In(beijing).Format(time.DateOnly), policy.Measured)
+	_ = f.Set(id.Date, day.date, policy.Measured)
+	unread := found.Uninspected > 0
+	clean = !unread && in.class == classNone
 	count := func(fact policy.ID, present, declared bool, base int64) {
 		switch {
 		case !present:
 			f.SetInt(fact, 0, policy.Measured) // this request carries none, whatever others carried
 		case declared:
 			f.SetInt(fact, base+1, policy.Declared)
+			clean = false
 		default:
 			f.Unknown(fact)
+			clean = false
 		}
 	}
-	unread := found.Uninspected > 0
 	personal := found.Personal() || in.class >= classPersonal || unread
 	sensitive := found.Sensitive() || in.class >= classSensitive || unread
 	count(id.Persons, personal, app.PersonsDeclared && !unread, app.Persons)
@@ -115,6 +125,7 @@ func setMeasured(p *Pipeline, app *App, in *admitted, found *Findings, f *policy
 			f.SetBool(fact, true, policy.Declared)
 		case declared != nil:
 			f.SetBool(fact, *declared, policy.Declared)
+			clean = false
 		case unread:
 			f.Unknown(fact)
 		default:
@@ -124,11 +135,40 @@ func setMeasured(p *Pipeline, app *App, in *admitted, found *Findings, f *policy
 	flag(id.Important, app.Important, in.class >= classImportant)
 	flag(id.Core, app.Core, in.class >= classCore)
 	flag(id.StateSecret, app.StateSecret, in.class >= classStateSecret)
+	return clean
 }
 
-// measuredJSON writes the members that setMeasured set.
-func measuredJSON(p *Pipeline, f *policy.Facts) []byte {
-	return f.AppendSetJSON(make([]byte, 0, 512))
+// today is a day in Beijing, with the encoded facts of a request in which nothing was found: most requests.
+type today struct {
+	number int64 // days since 1970-01-01, Beijing
+	date   string
+	once   sync.Once
+	json   []byte
+}
+
+func (p *Pipeline) today(now time.Time) *today {
+	n := (now.Unix() + 8*60*60) / (24 * 60 * 60)
+	if d := p.day.Load(); d != nil && d.number == n {
+		return d
+	}
+	d := &today{number: n, date: now.In(beijing).Format(time.DateOnly)}
+	p.day.Store(d)
+	return d
+}
+
+// clean gives the encoded facts of a clean request; they are the same for all of a day.
+func (d *today) clean(f *policy.Facts) []byte {
+	d.once.Do(func() { d.json = f.AppendSetJSON(nil) })
+	return d.json
+}
+
+// facts takes a vector from the pool and puts base under it.
+func (p *Pipeline) facts(base *policy.Base) *policy.Facts {
+	if f, ok := p.pool.Get().(*policy.Facts); ok {
+		f.Reset(base)
+		return f
+	}
+	return base.Facts()
 }
 
 // resolve finds the route and its targets for a model name.
@@ -160,7 +200,7 @@ func unknownModel(app *App) *openai.Error {
 // AnyPermitted reports whether a request that carries nothing could go to one of the choices.
 func (p *Pipeline) AnyPermitted(app *App, choices []Choice, now time.Time) bool {
 	facts := choices[0].Base.Facts()
-	setMeasured(p, app, &admitted{}, &Findings{}, facts, now)
+	setMeasured(p, app, &admitted{}, &Findings{}, facts, p.today(now))
 	for _, c := range choices {
 		facts.Rebase(c.Base)
 		if p.Memory.Decide(facts, p.Profile).Verdict.Permitted() {

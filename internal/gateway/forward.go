@@ -149,11 +149,8 @@ func (c *carrier) try(ctx context.Context, index, n int) upstream.Outcome {
 		}
 		return o
 	}
-	f := provider.NewAnswer(&j.Wire.Answer, j.Wire.Errors, provider.AnswerOptions{
-		Endpoint: c.ex.op, Stream: c.in.req.Stream, WantUsage: j.plan.WantUsage, Azure: c.ex.azure,
-		Model: c.in.model, UpstreamModel: j.plan.Model, ID: c.ex.answerID(n), Created: c.ex.began.Unix(),
-		ReencodeBase64: j.plan.ReencodeEmbeddings, SchemaEmulated: j.plan.Schema, PromptTokens: c.in.prompt,
-	})
+	f := j.Wire.Follow(&j.plan, provider.AnswerOptions{Endpoint: c.ex.op, Azure: c.ex.azure, Model: c.in.model,
+		ID: c.ex.answerID(n), Created: c.ex.began.Unix(), PromptTokens: c.in.prompt})
 	var o upstream.Outcome
 	if c.in.req.Stream {
 		o, health = c.stream(j, ans, f)

@@ -3,6 +3,7 @@ package gateway
 import (
 	"encoding/json/jsontext"
 	"fmt"
+	"slices"
 	"sync"
 
 	"homeport/internal/openai"
@@ -54,6 +55,8 @@ func (f *Findings) add(t pii.Type) {
 
 type scratch struct {
 	text  []byte
+	ends  []int // where each of several joined places ends in text
+	most  int   // bytes of text that have held content since it was cleared
 	found []pii.Finding
 }
 
@@ -68,8 +71,8 @@ func inspect(req *openai.Request) (Findings, error) {
 	s := scratches.Get().(*scratch)
 	defer func() {
 		if cap(s.text) <= maxScratch {
-			clear(s.text) // content does not stay in a pool
-			s.text, s.found = s.text[:0], s.found[:0]
+			clear(s.text[:s.most]) // content does not stay in a pool
+			s.text, s.found, s.most = s.text[:0], s.found[:0], 0
 			scratches.Put(s)
 		}
 	}()
@@ -80,18 +83,45 @@ func inspect(req *openai.Request) (Findings, error) {
 				j++
 			}
 		}
-		text, err := joined(s, req.Raw, req.Texts[i:j])
-		if err != nil {
+		if err := s.scan(&out, req.Raw, req.Texts[i:j]); err != nil {
 			return Findings{}, fmt.Errorf("inspect text %d of the request: %w", i, err)
-		}
-		out.Bytes += len(text)
-		s.found = pii.Scan(s.found[:0], text)
-		for _, f := range s.found {
-			out.add(f.Type)
 		}
 		i = j
 	}
 	return out, nil
+}
+
+// scan reads neighbouring places: each by itself, and what crosses from one into the next. A value at the end of a part is
+// whole whatever the next part begins with.
+func (s *scratch) scan(out *Findings, raw []byte, texts []openai.Text) error {
+	text, err := joined(s, raw, texts)
+	if err != nil {
+		return err
+	}
+	out.Bytes += len(text)
+	if len(texts) == 1 {
+		s.found = pii.Scan(s.found[:0], text)
+		for _, f := range s.found {
+			out.add(f.Type)
+		}
+		return nil
+	}
+	at := 0
+	for _, end := range s.ends {
+		s.found = pii.Scan(s.found[:0], text[at:end])
+		for _, f := range s.found {
+			out.add(f.Type)
+		}
+		at = end
+	}
+	s.found = pii.Scan(s.found[:0], text)
+	for _, f := range s.found {
+		i, _ := slices.BinarySearch(s.ends, f.Start+1)
+		if s.ends[i] < f.End {
+			out.add(f.Type)
+		}
+	}
+	return nil
 }
 
 // joined gives the plain text of neighbouring places: the raw bytes themselves where nothing is escaped.
@@ -99,17 +129,18 @@ func joined(s *scratch, raw []byte, texts []openai.Text) ([]byte, error) {
 	if len(texts) == 1 && !texts[0].Escaped {
 		return texts[0].Of(raw), nil
 	}
-	s.text = s.text[:0]
+	s.text, s.ends = s.text[:0], s.ends[:0]
 	for _, t := range texts {
-		if !t.Escaped {
+		if t.Escaped {
+			var err error
+			if s.text, err = jsontext.AppendUnquote(s.text, raw[t.Start-1:t.End+1]); err != nil {
+				return nil, err
+			}
+		} else {
 			s.text = append(s.text, t.Of(raw)...)
-			continue
 		}
-		var err error
-		s.text, err = jsontext.AppendUnquote(s.text, raw[t.Start-1:t.End+1])
-		if err != nil {
-			return nil, err
-		}
+		s.ends = append(s.ends, len(s.text))
 	}
+	s.most = max(s.most, len(s.text))
 	return s.text, nil
 }

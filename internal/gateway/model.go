@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"homeport/audit"
@@ -24,10 +25,13 @@ type Pipeline struct {
 	Profile policy.Profile
 	Digests audit.Digests
 	MaxBody int64 // bytes
-	// Salt gives the key of an app's commitments in a month ("2026-11", Beijing) and its id.
-	Salt func(app, month string) (id string, key []byte, err error)
+	// Salt gives the key of an app's commitments in a month ("2026-11", Beijing).
+	Salt func(app, month string) (*CommitKey, error)
 	// Facts are the handles of what is measured in each request.
 	Facts FactIDs
+
+	day  atomic.Pointer[today]
+	pool sync.Pool // of *policy.Facts
 }
 
 // FactIDs are the handles of the facts a request sets.

@@ -2,8 +2,6 @@ package gateway
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
 	"fmt"
 	"time"
 
@@ -15,8 +13,7 @@ import (
 
 // recorded is a decision that is durable, with what later stages need of it.
 type recorded struct {
-	salt   string // id of the commitments' key
-	key    []byte
+	key    *CommitKey
 	body   []byte    // exactly what the first target is sent; nil for a refusal
 	at     time.Time // when the decision was durable
 	events int       // attempts made durable beside the decision
@@ -27,7 +24,7 @@ type recorded struct {
 func (g *Gateway) record(ctx context.Context, p *Pipeline, app *App, ex *exchange, in *admitted, found *Findings, r *ruling) (*recorded, error) {
 	rec := &recorded{}
 	var err error
-	if rec.salt, rec.key, err = p.Salt(app.ID, ex.began.In(beijing).Format("2006-01")); err != nil {
+	if rec.key, err = p.Salt(app.ID, ex.began.In(beijing).Format("2006-01")); err != nil {
 		return nil, fmt.Errorf("find the key of the month's commitments: %w", err)
 	}
 	ev := audit.Decision{
@@ -48,7 +45,7 @@ func (g *Gateway) record(ctx context.Context, p *Pipeline, app *App, ex *exchang
 	if found.Uninspected > 0 {
 		ev.Findings = append(ev.Findings, audit.Count{Type: "uninspected", N: int64(found.Uninspected)})
 	}
-	ev.Commitments.Salt = rec.salt
+	ev.Commitments.Salt = rec.key.ID
 	ev.Commitments.Subject = rec.commit("subject", in.subject)
 	ev.Commitments.Conversation = rec.commit("conversation", in.conversation)
 	ev.Commitments.Idempotency = rec.commit("idempotency", in.idempotency)
@@ -57,7 +54,7 @@ func (g *Gateway) record(ctx context.Context, p *Pipeline, app *App, ex *exchang
 		rec.body = build(in.req, &j.plan)
 		ev.Chosen = j.ID
 		ev.Edits, ev.Adapted = edits(in.req, j), adaptedList(j.plan.Adapted)
-		ev.Commitments.Request = rec.commitBody(rec.body)
+		ev.Commitments.Request = rec.key.Sum(rec.body)
 		ev.Bytes = int64(len(rec.body))
 	}
 	if err := g.opts.Journal.Append(ctx, audit.AppendDecision(make([]byte, 0, 1536), &ev)); err != nil {
@@ -75,7 +72,7 @@ func (g *Gateway) attempt(ctx context.Context, app *App, ex *exchange, in *admit
 		Head: audit.Head{ID: audit.NewID(g.opts.Now()), Time: g.opts.Now(), App: app.ID},
 		Ref:  ex.id, N: int64(n), Target: j.ID, Reason: reason,
 		Edits: edits(in.req, j), Adapted: adaptedList(j.plan.Adapted),
-		Commitments: audit.Commitments{Salt: rec.salt, Request: rec.commitBody(body)},
+		Commitments: audit.Commitments{Salt: rec.key.ID, Request: rec.key.Sum(body)},
 		Bytes:       int64(len(body)),
 	}
 	if err := g.opts.Journal.Append(ctx, audit.AppendAttempt(nil, &ev)); err != nil {
@@ -101,17 +98,7 @@ func (rec *recorded) commit(name, value string) []byte {
 	if value == "" {
 		return nil
 	}
-	m := hmac.New(sha256.New, rec.key)
-	m.Write([]byte(name))
-	m.Write([]byte{0})
-	m.Write([]byte(value))
-	return m.Sum(nil)
-}
-
-func (rec *recorded) commitBody(body []byte) []byte {
-	m := hmac.New(sha256.New, rec.key)
-	m.Write(body)
-	return m.Sum(nil)
+	return rec.key.Sum([]byte(name + "\x00" + value))
 }
 
 // edits names what differs between what was received and what this target is sent. Names only: no value of the client's.

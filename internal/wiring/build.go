@@ -35,7 +35,7 @@ type World struct {
 	// AssumedFacts are the facts of a start without a file that nobody declared.
 	AssumedFacts []string
 
-	salts sync.Map // id → []byte
+	salts sync.Map // id → *gateway.CommitKey
 }
 
 // Built is a pipeline with what has to be let go when it is replaced.
@@ -69,7 +69,7 @@ func Build(ctx context.Context, cfg *config.Config, w *World) (*Built, error) {
 	}
 	b.built.Pipeline = p
 	b.built.Targets = b.known
-	p.Salt = func(app, month string) (string, []byte, error) { return w.salt(ctx, app, month) }
+	p.Salt = func(app, month string) (*gateway.CommitKey, error) { return w.salt(ctx, app, month) }
 	if p.Facts, err = factIDs(w.Engine.Schema()); err != nil {
 		return nil, err
 	}
@@ -162,17 +162,17 @@ func (b *builder) keys(ctx context.Context) (*appkey.Set, error) {
 }
 
 // salt finds or makes the key of an app's commitments in a month.
-func (w *World) salt(ctx context.Context, app, month string) (string, []byte, error) {
+func (w *World) salt(ctx context.Context, app, month string) (*gateway.CommitKey, error) {
 	id := "app/" + app + "/" + month
 	if k, ok := w.salts.Load(id); ok {
-		return id, k.([]byte), nil
+		return k.(*gateway.CommitKey), nil
 	}
-	k, err := w.Store.Salt(ctx, id, w.Now())
+	secret, err := w.Store.Salt(ctx, id, w.Now())
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	w.salts.Store(id, k)
-	return id, k, nil
+	k, _ := w.salts.LoadOrStore(id, gateway.NewCommitKey(id, secret))
+	return k.(*gateway.CommitKey), nil
 }
 
 // app settles what was declared for one application.

@@ -188,6 +188,7 @@ func (s *Server) begin(ctx context.Context, cfg *config.Config) error {
 	}
 	s.closers = append(s.closers, s.control.Close)
 	s.group.Go(func() { s.flushLimits(ctx) })
+	s.group.Go(func() { s.watchJournal(ctx) })
 	return nil
 }
 
@@ -338,6 +339,31 @@ func (s *Server) flushLimits(ctx context.Context) {
 			if err := s.world.Limiter.Flush(ctx); err != nil {
 				s.opts.Log.LogAttrs(ctx, slog.LevelError, "usage figures not written", slog.String("error", err.Error()))
 			}
+		}
+	}
+}
+
+// watchJournal reopens a journal that stopped: requests are refused until it verifies and takes records again.
+func (s *Server) watchJournal(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		cause := s.journal.Err()
+		if cause == nil {
+			continue
+		}
+		if err := s.journal.Reopen(); err != nil {
+			s.opts.Log.LogAttrs(ctx, slog.LevelError, "journal stopped; requests are refused", slog.String("error", err.Error()))
+			continue
+		}
+		s.opts.Log.LogAttrs(ctx, slog.LevelWarn, "journal reopened", slog.String("cause", cause.Error()))
+		if err := s.record(ctx, "process", "journal.reopen", ""); err != nil {
+			s.opts.Log.LogAttrs(ctx, slog.LevelError, "reopening not recorded", slog.String("error", err.Error()))
 		}
 	}
 }
