@@ -98,7 +98,7 @@ func priceKnown(reg *registry.Registry, p *config.Provider, model string) bool {
 		return true
 	}
 	m, ok := reg.ModelAt(p.Catalog, p.BaseURL, model)
-	if !ok || m.Price == nil {
+	if !ok || m.Price == nil || !m.Price.InCNY() {
 		return false
 	}
 	_, ok = m.Price.MicroCNYAtMost(1000, 1000)
