@@ -5,6 +5,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"strconv"
 	"sync/atomic"
 )
 
@@ -19,6 +20,10 @@ type framed struct {
 	answered atomic.Bool // something was written since the head began: the next byte read begins a new head
 	head     []byte      // owned by the reader; the handler looks only after the head was read whole
 	whole    bool
+	read     int64 // bytes since the head began
+	// unsure is set for good when a head may have begun among bytes that were read with an earlier request (it was
+	// pipelined): from then on the head kept may be a part of one.
+	unsure bool
 }
 
 func (c *framed) Read(b []byte) (int, error) {
@@ -27,8 +32,10 @@ func (c *framed) Read(b []byte) (int, error) {
 		return n, err
 	}
 	if c.answered.Swap(false) {
-		c.head, c.whole = c.head[:0], false
+		c.unsure = c.unsure || !c.readOne()
+		c.head, c.whole, c.read = c.head[:0], false, 0
 	}
+	c.read += int64(n)
 	if !c.whole && len(c.head) < maxHead {
 		from := max(0, len(c.head)-3)
 		c.head = append(c.head, b[:n]...)
@@ -39,8 +46,39 @@ func (c *framed) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// readOne reports that the bytes since the head began are one request without Transfer-Encoding, and nothing more.
+func (c *framed) readOne() bool {
+	if !c.whole {
+		return false
+	}
+	lengths, chunked := c.lengths()
+	switch {
+	case chunked || len(lengths) > 1:
+		return false
+	case len(lengths) == 0:
+		return c.read == int64(len(c.head))
+	}
+	n, err := strconv.ParseInt(lengths[0], 10, 64)
+	return err == nil && c.read-int64(len(c.head)) == n
+}
+
+// lengths gives the values of Content-Length in the head, and whether there is a Transfer-Encoding.
+func (c *framed) lengths() (lengths []string, chunked bool) {
+	for line := range bytes.SplitSeq(c.head, []byte("\r\n")) {
+		name, value, _ := bytes.Cut(line, []byte(":"))
+		name = bytes.TrimSpace(name)
+		if bytes.EqualFold(name, []byte("Content-Length")) {
+			lengths = append(lengths, string(bytes.TrimSpace(value)))
+		}
+		chunked = chunked || bytes.EqualFold(name, []byte("Transfer-Encoding"))
+	}
+	return lengths, chunked
+}
+
 func (c *framed) Write(b []byte) (int, error) {
-	c.answered.Store(true)
+	if !bytes.HasPrefix(b, []byte("HTTP/1.1 100 ")) { // not an answer: the body follows
+		c.answered.Store(true)
+	}
 	return c.Conn.Write(b)
 }
 
@@ -68,7 +106,8 @@ func FramedContext(ctx context.Context, c net.Conn) context.Context {
 }
 
 // AmbiguousLength reports a request whose length two readers could see differently: Transfer-Encoding together with
-// Content-Length, or a chunked request whose head was not seen whole (it was pipelined behind another).
+// Content-Length, or a chunked request whose head was not seen whole (it was pipelined behind another). What follows a
+// chunked request on its connection cannot be told apart: answer it with Connection: close.
 func AmbiguousLength(r *http.Request) bool {
 	if len(r.TransferEncoding) == 0 {
 		return false
@@ -77,17 +116,9 @@ func AmbiguousLength(r *http.Request) bool {
 	if !ok {
 		return len(r.Header["Content-Length"]) > 0
 	}
-	if !f.whole {
+	if !f.whole || f.unsure {
 		return true
 	}
-	te := false
-	for line := range bytes.SplitSeq(f.head, []byte("\r\n")) {
-		name, _, _ := bytes.Cut(line, []byte(":"))
-		name = bytes.TrimSpace(name)
-		if bytes.EqualFold(name, []byte("Content-Length")) {
-			return true
-		}
-		te = te || bytes.EqualFold(name, []byte("Transfer-Encoding"))
-	}
-	return !te // the head kept is another request's
+	lengths, chunked := f.lengths()
+	return len(lengths) > 0 || !chunked // without the latter, the head kept is another request's
 }
