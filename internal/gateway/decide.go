@@ -126,6 +126,10 @@ func setMeasured(p *Pipeline, app *App, in *admitted, found *Findings, f *policy
 		case declared != nil:
 			f.SetBool(fact, *declared, policy.Declared)
 			clean = false
+		case unread && fact == id.StateSecret:
+			// Where nothing leaves, a picture stays usable: no mark was seen, and none is assumed behind it. What would
+			// leave is stopped by the unknowns beside it.
+			f.SetBool(fact, false, policy.Assumed)
 		case unread:
 			f.Unknown(fact)
 		default:

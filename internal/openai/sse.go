@@ -26,6 +26,7 @@ type EventReader struct {
 	max   int
 	err   error
 	begun bool
+	ahead int // length of the next event, when Buffered found it; else 0
 	join  []byte
 }
 
@@ -40,13 +41,20 @@ func NewEventReader(r io.Reader, buf []byte, max int) *EventReader {
 
 // Buffered reports whether another whole event is already in memory: the next Next will not read.
 func (er *EventReader) Buffered() bool {
-	_, ok := eventEndFrom(er.buf[er.at:er.end], 0, false)
-	return ok
+	if er.ahead == 0 && er.begun {
+		er.ahead, _ = eventEndFrom(er.buf[er.at:er.end], 0, false)
+	}
+	return er.ahead > 0
 }
 
 // Next returns the next event. At the end of the stream it returns io.EOF; when bytes of an unfinished event are left,
 // it returns them once in Event.Raw together with io.ErrUnexpectedEOF.
 func (er *EventReader) Next() (Event, error) {
+	if n := er.ahead; n > 0 {
+		raw := er.buf[er.at : er.at+n]
+		er.at, er.ahead = er.at+n, 0
+		return er.event(raw), nil
+	}
 	scanned := 0
 	for {
 		window := er.buf[er.at:er.end]
@@ -109,10 +117,16 @@ func (er *EventReader) fill() error {
 // event splits raw into its fields.
 func (er *EventReader) event(raw []byte) Event {
 	ev := Event{Raw: raw}
+	if bytes.HasPrefix(raw, []byte("data:")) { // nearly all events: one line of data and the blank line
+		if j := lineEndIndex(raw); string(raw[j:]) == "\n\n" || string(raw[j:]) == "\r\n\r\n" {
+			ev.Data = bytes.TrimPrefix(raw[len("data:"):j], []byte(" "))
+			return ev
+		}
+	}
 	lines := 0
 	for i := 0; i < len(raw); {
 		line := raw[i:]
-		if j := bytes.IndexAny(line, "\r\n"); j >= 0 {
+		if j := lineEndIndex(line); j >= 0 {
 			line = line[:j]
 			i += j + 1
 			if raw[i-1] == '\r' && i < len(raw) && raw[i] == '\n' {
@@ -151,7 +165,7 @@ func (er *EventReader) event(raw []byte) Event {
 func eventEndFrom(b []byte, from int, final bool) (int, bool) {
 	// A blank line is two line ends in a row. A CR at the very end may be half of a CRLF: wait for the next byte.
 	for i := from; i < len(b); {
-		j := bytes.IndexAny(b[i:], "\r\n")
+		j := lineEndIndex(b[i:])
 		if j < 0 {
 			return 0, false
 		}
@@ -187,4 +201,16 @@ func lineEnd(b []byte, i int, final bool) (int, bool) {
 		return i + 2, true
 	}
 	return i + 1, true
+}
+
+// lineEndIndex is the index of the first CR or LF in b, -1 without one.
+func lineEndIndex(b []byte) int {
+	lf := bytes.IndexByte(b, '\n')
+	if lf >= 0 {
+		b = b[:lf]
+	}
+	if cr := bytes.IndexByte(b, '\r'); cr >= 0 {
+		return cr
+	}
+	return lf
 }
