@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"io/fs"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -154,30 +155,79 @@ func TestLoadKeepsEveryRule(t *testing.T) {
 	}
 }
 
-// Whatever a file of a pack says, loading it ends in an engine or an error.
+// tiny is a whole pack in a few lines, so that a fuzzer gets through many.
+var tiny = map[string]string{
+	"facts.yaml": `facts:
+  - {id: date, type: date, assume: "2026-11-22", by: [gateway], why: {zh: 日, en: day}}
+  - {id: a.n, type: int, assume: 0, by: [app], why: {zh: 数, en: count}}
+  - {id: a.s, type: string, values: [x, y], assume: x, by: [app], why: {zh: 词, en: word}}
+  - {id: a.p, type: places, unknown: true, by: [app], why: {zh: 地, en: place}}
+  - {id: a.d, type: done, assume: false, by: [app], why: {zh: 毕, en: done}}
+`,
+	"packs/cn/terms.yaml":       "sets: {words: x y}\nderived:\n  - {id: home, when: 'a.p.all(p, p == \"CN\")', why: {zh: 内, en: home}}\n",
+	"packs/cn/instruments.yaml": "instruments:\n  - {id: law, zh: 法, en: Law, url: 'https://example.org/', verified: true, arts: {\"1\": text}}\n",
+	"packs/cn/profiles.yaml":    "profiles: [strict, counsel]\nverdicts:\n  - {table: T, outcomes: [good], when: a.d, strict: allow, counsel: allow}\n  - {table: T, outcomes: [good, bad], strict: block, counsel: block}\n",
+	"packs/cn/t.yaml": `table: T
+title: {zh: 表, en: table}
+hit: first
+total: true
+outcomes: [good, bad]
+rows:
+  - id: T1
+    when: home && a.n >= 10 && a.s in words
+    outcome: good
+    do: {zh: 可, en: go}
+    cites: [law 1]
+    basis: text
+    cases:
+      - {fires: true, facts: {a: {n: 10, p: CN}}}
+      - {fires: false, facts: {a: {n: 9, p: [CN, HK]}}}
+  - id: T2
+    when: '!home || a.n < 10 || !(a.s in words)'
+    outcome: bad
+    do: {zh: 否, en: stop}
+    cites: [law 1 practice]
+    basis: practice
+    from: 2026-01-01
+    cases:
+      - {fires: true, facts: {a: {n: 9, p: CN}}}
+      - {fires: false, facts: {a: {n: 10, p: CN}}}
+`,
+}
+
+// Whatever a file of a pack says, loading it ends in an engine or an error, and an engine answers.
 func FuzzLoad(f *testing.F) {
-	base := packs(f)
-	for _, name := range []string{xFile, pFile, tFile, iFile, "facts.yaml"} {
-		f.Add(name, base[name].Data)
+	base := fstest.MapFS{}
+	var names []string
+	for name, text := range tiny {
+		base[name] = &fstest.MapFile{Data: []byte(text)}
+		names = append(names, name)
 	}
-	f.Add(xFile, []byte("table: X\nrows: [{id: [}]"))
-	f.Add(xFile, []byte("table: X\ntitle: {zh: a, en: b}\nhit: first\noutcomes: [none]\nrows:\n  - {id: X1, when: 'a.all(x, x)', outcome: none}"))
-	f.Add(tFile, []byte("sets: {a: b}\nderived: [{id: x, when: '!x'}]"))
-	f.Fuzz(func(t *testing.T, name string, raw []byte) {
-		if _, ok := base[name]; !ok {
-			name = xFile
-		}
+	slices.Sort(names)
+	if e, err := policy.LoadFS(base); err != nil || len(e.Rules()) != 2 {
+		f.Fatalf("the tiny pack: %v", err)
+	}
+	for i, name := range names {
+		f.Add(uint8(i), base[name].Data)
+	}
+	f.Add(uint8(4), []byte("table: X\nrows: [{id: [}]"))
+	f.Add(uint8(4), []byte("table: T\ntitle: {zh: a, en: b}\nhit: first\noutcomes: [good]\nrows:\n  - {id: X1, when: 'a.all(x, x)', outcome: good}"))
+	f.Add(uint8(3), []byte("sets: {a: b}\nderived: [{id: x, when: '!x'}]"))
+	f.Fuzz(func(t *testing.T, which uint8, raw []byte) {
 		fsys := fstest.MapFS{}
 		for k, v := range base {
 			fsys[k] = v
 		}
-		fsys[name] = &fstest.MapFile{Data: raw}
+		fsys[names[int(which)%len(names)]] = &fstest.MapFile{Data: raw}
 		e, err := policy.LoadFS(fsys)
 		if (e == nil) == (err == nil) {
 			t.Fatal("neither an engine nor an error, or both")
 		}
 		if e != nil {
-			e.Decide(e.Schema().New(), policy.Strict)
+			for _, k := range e.RunCases() {
+				_ = k.Pass
+			}
+			e.DecideRemembered(e.Schema().New(), policy.Strict)
 		}
 	})
 }
