@@ -25,6 +25,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -108,10 +109,11 @@ type Server struct {
 // leftover and is replaced.
 func Listen(ctx context.Context, lock *Lock, h Handler) (*Server, error) {
 	path := filepath.Join(lock.Dir(), SocketName)
-	addr, err := socketAddr(path)
+	addr, done, err := socketAddr(path)
 	if err != nil {
 		return nil, err
 	}
+	defer done()
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("remove old control socket: %w", err)
 	}
@@ -229,10 +231,14 @@ type Client struct {
 
 // Dial connects to the server that runs on a data folder; ErrNotRunning when there is none.
 func Dial(ctx context.Context, dataDir string) (*Client, error) {
-	addr, err := socketAddr(filepath.Join(dataDir, SocketName))
-	if err != nil {
+	addr, done, err := socketAddr(filepath.Join(dataDir, SocketName))
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil, ErrNotRunning // not even a folder
+	case err != nil:
 		return nil, err
 	}
+	defer done()
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	var d net.Dialer
@@ -287,21 +293,29 @@ func (c *Client) Call(ctx context.Context, verb string, args, out any) error {
 // Close closes the connection.
 func (c *Client) Close() error { return c.c.Close() }
 
-// socketAddr is a form of path short enough for a socket address (about 104 bytes): the path itself, or relative to the
-// working folder.
-func socketAddr(path string) (string, error) {
+// socketAddr is a form of path short enough for a socket address (about 104 bytes): the path itself, relative to the
+// working folder, or, on Linux, through an open descriptor of its folder. done is called when the address was used.
+func socketAddr(path string) (addr string, done func(), err error) {
 	const most = 100
+	done = func() {}
 	abs, err := filepath.Abs(path)
 	if err != nil {
-		return "", fmt.Errorf("control socket: %w", err)
+		return "", done, fmt.Errorf("control socket: %w", err)
 	}
 	if len(abs) <= most {
-		return abs, nil
+		return abs, done, nil
 	}
 	if wd, err := os.Getwd(); err == nil {
 		if rel, err := filepath.Rel(wd, abs); err == nil && len(rel) <= most {
-			return rel, nil
+			return rel, done, nil
 		}
 	}
-	return "", fmt.Errorf("control socket: the path of the data folder is too long for a socket (%d bytes, at most %d)", len(abs), most)
+	if runtime.GOOS != "linux" {
+		return "", done, fmt.Errorf("control socket: the path of the data folder is too long for a socket (%d bytes, at most %d)", len(abs), most)
+	}
+	dir, err := os.Open(filepath.Dir(abs))
+	if err != nil {
+		return "", done, fmt.Errorf("control socket: %w", err)
+	}
+	return fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), filepath.Base(abs)), func() { dir.Close() }, nil
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -149,6 +150,28 @@ func TestLeftOverSocketIsReplaced(t *testing.T) {
 	defer c.Close()
 	if err := c.Call(ctx, "hi", nil, nil); err != nil {
 		t.Error(err)
+	}
+}
+
+// A data folder whose path is too long for a socket address is reached all the same, where the system has a way.
+func TestLongPath(t *testing.T) {
+	dir := filepath.Join(folder(t), strings.Repeat("long", 30), strings.Repeat("数据", 20))
+	if _, err := control.Dial(ctx, dir); runtime.GOOS == "linux" && !errors.Is(err, control.ErrNotRunning) {
+		t.Errorf("no folder yet: %v", err)
+	}
+	if runtime.GOOS != "linux" {
+		if _, err := control.Dial(ctx, dir); err == nil || !strings.Contains(err.Error(), "too long") {
+			t.Errorf("the reason is not told: %v", err)
+		}
+		return
+	}
+	start(t, dir, control.Verbs{"hi": func(context.Context, json.RawMessage) (any, error) { return "there", nil }})
+	var where string
+	if err := control.Do(ctx, dir, "hi", nil, &where, nil); err != nil || where != "there" {
+		t.Fatalf("%q %v", where, err)
+	}
+	if info, err := os.Stat(filepath.Join(dir, control.SocketName)); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("socket: %v", err)
 	}
 }
 
