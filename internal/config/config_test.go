@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -292,5 +293,30 @@ func TestPlaceIsAlwaysAList(t *testing.T) {
 		if !ok || !reflect.DeepEqual(f.Value, want) || f.Unknown != (want == nil) {
 			t.Errorf("%s: %#v", given, f)
 		}
+	}
+}
+
+// Certificate files are looked for beside the configuration file, and reported at their own place when they are missing.
+func TestCertificateFiles(t *testing.T) {
+	var asked []string
+	o := options(nil)
+	o.FileReadable = func(path string) error {
+		asked = append(asked, path)
+		if strings.HasSuffix(path, "absent.pem") {
+			return os.ErrNotExist
+		}
+		return nil
+	}
+	text := "apps: [{id: a}]\ntls: {cert: there.pem, key: absent.pem}\nadmin: {tls: {cert: /etc/there.pem, key: there.pem}}\n"
+	cfg, problems := config.Load(filepath.Join("conf", "homeport.yaml"), []byte(text), o)
+	if cfg != nil || len(problems) != 1 || problems[0].Line != 2 || problems[0].Column != 29 {
+		t.Fatalf("problems: %s", lines(problems))
+	}
+	if len(asked) != 4 || !slices.Contains(asked, filepath.Join("conf", "absent.pem")) || !slices.Contains(asked, "/etc/there.pem") {
+		t.Errorf("looked for %v", asked)
+	}
+	cfg = mustLoad(t, strings.Replace(text, "absent", "there", 1), nil)
+	if cfg.TLS.Key != "there.pem" || cfg.Admin.TLS.Cert != "/etc/there.pem" {
+		t.Errorf("paths: %+v %+v", cfg.TLS, cfg.Admin.TLS)
 	}
 }
