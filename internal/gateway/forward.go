@@ -19,11 +19,12 @@ import (
 
 // Bounds of what is held in memory of one answer that is not a stream.
 const (
-	headWindow  = 256 << 10 // an answer up to this is read whole; a longer one is streamed on where its dialect allows
-	wholeAnswer = 16 << 20  // the most that is held where a dialect must see the whole
-	tailWindow  = 4 << 10   // where the usage figure is looked for in a streamed body
-	errorBody   = 64 << 10
-	maxBackoff  = 10 * time.Second // all waits of one request together
+	headWindow   = 256 << 10 // an answer up to this is read whole; a longer one is streamed on where its dialect allows
+	wholeAnswer  = 16 << 20  // the most that is held where a dialect must see the whole
+	tailWindow   = 4 << 10   // where the usage figure is looked for in a streamed body
+	errorBody    = 64 << 10
+	serverBuffer = 2 << 10          // what the server holds of an answer before it writes: below that no reader is waited for here
+	maxBackoff   = 10 * time.Second // all waits of one request together
 )
 
 // Results of a request, as its conclusion tells them.
@@ -201,13 +202,13 @@ func (c *carrier) classified(e *openai.Error, class provider.Class, after time.D
 	return o
 }
 
-// stream carries a streamed answer. The client's headers go out with the first valid event, or after commitAfter.
+// stream carries a streamed answer. The client's headers go out with the first valid event, or after Patience.Commit.
 func (c *carrier) stream(j *judged, ans *upstream.Answer, f *provider.Answer) (upstream.Outcome, upstream.Health) {
 	if ct := ans.Header.Get("Content-Type"); strings.HasPrefix(ct, "application/json") {
 		return c.notStream(ans, f)
 	}
 	counted := &countingReader{r: ans.Body}
-	s := newSink(c.w, c.g.opts.Now, func(h http.Header) {
+	s := newSink(c.w, c.g.opts.Now, c.g.opts.Patience, func(h http.Header) {
 		upstream.CopyHeader(h, ans.Header)
 		h.Set("Content-Type", "text/event-stream; charset=utf-8")
 		c.headers(h, j.Target, c.adapted(j, f))
@@ -312,6 +313,9 @@ func (c *carrier) whole(j *judged, ans *upstream.Answer, f *provider.Answer) (up
 	h["Content-Type"] = jsonType
 	c.headers(h, j.Target, c.adapted(j, f))
 	h["Content-Length"] = []string{strconv.Itoa(len(out))}
+	if len(out) > serverBuffer {
+		http.NewResponseController(c.w).SetWriteDeadline(c.g.opts.Now().Add(2 * c.g.opts.Patience.Write))
+	}
 	c.w.WriteHeader(http.StatusOK)
 	n, err := c.w.Write(out)
 	c.out.bytesOut, c.out.status, c.out.result, c.out.code = int64(n), http.StatusOK, resultOK, ""
@@ -341,7 +345,7 @@ func (c *carrier) longBody(j *judged, ans *upstream.Answer, f *provider.Answer, 
 	t := tail{}
 	var upErr error
 	for chunk, buf := head, make([]byte, 32<<10); ; {
-		rc.SetWriteDeadline(c.g.opts.Now().Add(2 * writeTimeout))
+		rc.SetWriteDeadline(c.g.opts.Now().Add(2 * c.g.opts.Patience.Write))
 		n, err := c.w.Write(chunk)
 		c.out.bytesOut += int64(n)
 		t.add(chunk)

@@ -24,6 +24,7 @@ type Options struct {
 	Now     func() time.Time
 	// Unmatched counts answers that belong to no app: 401, unknown routes.
 	Unmatched func(status int)
+	Patience  Patience
 }
 
 // Gateway is the data plane, an http.Handler.
@@ -41,6 +42,7 @@ func New(p *Pipeline, o Options) *Gateway {
 	if o.Unmatched == nil {
 		o.Unmatched = func(int) {}
 	}
+	o.Patience = o.Patience.withDefaults()
 	g := &Gateway{opts: o}
 	g.pipeline.Store(p)
 	return g

@@ -49,6 +49,9 @@ func (g *Gateway) content(w http.ResponseWriter, r *http.Request, p *Pipeline, a
 	rec, err := g.record(r.Context(), p, app, ex, in, &found, ruling)
 	if err != nil {
 		g.fault(w, app, ex, "record", err)
+		if rec != nil {
+			g.conclude(app, ex, in, rec, &outcome{status: faults["record"].Status, result: resultUnrecorded, code: faults["record"].Code})
+		}
 		return
 	}
 	var out outcome

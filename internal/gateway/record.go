@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -20,7 +21,7 @@ type recorded struct {
 }
 
 // record builds the body that the first target will get, commits to its exact bytes, and makes the decision durable. Until
-// it returns nil, nothing may be sent (invariants 1 and 2).
+// it returns no error, nothing may be sent (invariants 1 and 2).
 func (g *Gateway) record(ctx context.Context, p *Pipeline, app *App, ex *exchange, in *admitted, found *Findings, r *ruling) (*recorded, error) {
 	rec := &recorded{}
 	var err error
@@ -57,8 +58,14 @@ func (g *Gateway) record(ctx context.Context, p *Pipeline, app *App, ex *exchang
 		ev.Commitments.Request = rec.key.Sum(rec.body)
 		ev.Bytes = int64(len(rec.body))
 	}
-	if err := g.opts.Journal.Append(ctx, audit.AppendDecision(make([]byte, 0, 1536), &ev)); err != nil {
-		return nil, fmt.Errorf("append the decision: %w", err)
+	// A client that leaves now must not leave a decision behind of which nobody knows whether it was recorded.
+	if err := g.opts.Journal.Append(context.WithoutCancel(ctx), audit.AppendDecision(make([]byte, 0, 1536), &ev)); err != nil {
+		err = fmt.Errorf("append the decision: %w", err)
+		if errors.Is(err, audit.ErrTooLarge) {
+			return nil, err
+		}
+		rec.at = g.opts.Now()
+		return rec, err // waited for in vain: it may still become durable, and then wants a conclusion
 	}
 	rec.at = g.opts.Now()
 	g.count(app, found, r)

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"net/http"
@@ -11,13 +12,19 @@ import (
 	"homeport/internal/openai"
 )
 
-// Limits of one stream. Memory is bounded by maxEvent; a reader that takes nothing for writeTimeout is dropped.
-const (
-	maxEvent       = 4 << 20
-	writeTimeout   = 30 * time.Second
-	commitAfter    = 10 * time.Second // headers go out then, if the upstream answered 2xx but sent no event yet (DESIGN 5.1)
-	keepAliveEvery = 15 * time.Second
-)
+// maxEvent bounds the memory of one stream.
+const maxEvent = 4 << 20
+
+// Patience holds the time limits towards clients; a zero field means its default.
+type Patience struct {
+	Commit    time.Duration // headers go out then, if the upstream answered 2xx but sent no event yet (DESIGN 5.1); 10 s
+	KeepAlive time.Duration // a comment goes out when a stream was quiet for so long; 15 s
+	Write     time.Duration // a reader that takes nothing for so long, or up to twice that, is dropped; 30 s
+}
+
+func (p Patience) withDefaults() Patience {
+	return Patience{cmp.Or(p.Commit, 10*time.Second), cmp.Or(p.KeepAlive, 15*time.Second), cmp.Or(p.Write, 30*time.Second)}
+}
 
 var (
 	keepAlive = []byte(": keep-alive\n\n")
@@ -39,6 +46,7 @@ type sink struct {
 	rc        *http.ResponseController
 	commit    func(h http.Header) // sets the answer's headers, once
 	now       func() time.Time
+	patience  Patience
 	committed bool
 	closed    bool
 	dirty     bool // bytes were written since the last flush
@@ -49,10 +57,10 @@ type sink struct {
 	err       error
 }
 
-// newSink prepares a stream to w. Nothing is sent before the first event, or before commitAfter.
-func newSink(w http.ResponseWriter, now func() time.Time, commit func(http.Header)) *sink {
-	s := &sink{w: w, rc: http.NewResponseController(w), commit: commit, now: now, last: now()}
-	s.timer = time.AfterFunc(commitAfter, s.idle)
+// newSink prepares a stream to w. Nothing is sent before the first event, or before patience.Commit.
+func newSink(w http.ResponseWriter, now func() time.Time, patience Patience, commit func(http.Header)) *sink {
+	s := &sink{w: w, rc: http.NewResponseController(w), commit: commit, now: now, patience: patience, last: now()}
+	s.timer = time.AfterFunc(patience.Commit, s.idle)
 	return s
 }
 
@@ -63,13 +71,13 @@ func (s *sink) idle() {
 	if s.closed || s.err != nil {
 		return
 	}
-	if quiet := s.now().Sub(s.last); s.committed && quiet < keepAliveEvery {
-		s.timer.Reset(keepAliveEvery - quiet)
+	if quiet := s.now().Sub(s.last); s.committed && quiet < s.patience.KeepAlive {
+		s.timer.Reset(s.patience.KeepAlive - quiet)
 		return
 	}
 	s.put(keepAlive)
 	s.flush()
-	s.timer.Reset(keepAliveEvery)
+	s.timer.Reset(s.patience.KeepAlive)
 }
 
 // put writes b, the headers first. The caller holds mu.
@@ -84,6 +92,7 @@ func (s *sink) put(b []byte) {
 		h.Set("Cache-Control", "no-cache")
 		h.Set("X-Accel-Buffering", "no")
 		s.commit(h)
+		s.arm(s.now()) // an event larger than the server's buffer is written at once
 		s.w.WriteHeader(http.StatusOK)
 	}
 	n, err := s.w.Write(b)
@@ -94,19 +103,26 @@ func (s *sink) put(b []byte) {
 	}
 }
 
-// flush sends what was written. The write deadline is moved only now and then: moving it costs a timer each time.
+// arm moves the write deadline, only now and then: moving it costs a timer each time.
+func (s *sink) arm(now time.Time) {
+	if s.deadline.Sub(now) >= s.patience.Write {
+		return
+	}
+	s.deadline = now.Add(2 * s.patience.Write)
+	if err := s.rc.SetWriteDeadline(s.deadline); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		s.err = err
+	}
+}
+
+// flush sends what was written.
 func (s *sink) flush() {
 	if !s.dirty || s.err != nil {
 		return
 	}
 	now := s.now()
 	s.last = now
-	if s.deadline.Sub(now) < writeTimeout {
-		s.deadline = now.Add(2 * writeTimeout)
-		if err := s.rc.SetWriteDeadline(s.deadline); err != nil && !errors.Is(err, http.ErrNotSupported) {
-			s.err = err
-			return
-		}
+	if s.arm(now); s.err != nil {
+		return
 	}
 	s.dirty = false
 	if err := s.rc.Flush(); err != nil {
