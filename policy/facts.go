@@ -244,6 +244,33 @@ func (f *Facts) SetName(name string, v any, from Provenance) error {
 	return f.Set(id, v, from)
 }
 
+// Value is a fact's value parsed beforehand, for a fact that is the same over many requests, as the day.
+type Value struct {
+	id ID
+	v  value
+}
+
+// Prepare parses a value as [Facts.Set] takes it.
+func (s *Schema) Prepare(id ID, v any) (Value, error) {
+	if int(id) >= len(s.facts) {
+		return Value{}, fmt.Errorf("prepare fact: no fact with handle %d", id)
+	}
+	if v == nil {
+		return Value{id: id}, nil
+	}
+	val, err := s.facts[id].parse(v)
+	if err != nil {
+		return Value{}, fmt.Errorf("fact %s: %w", s.facts[id].ID, err)
+	}
+	return Value{id, val}, nil
+}
+
+// Put sets a prepared value of the same schema without parsing or allocating.
+func (f *Facts) Put(v Value, from Provenance) {
+	v.v.from = from
+	f.put(v.id, v.v)
+}
+
 // SetInt sets a fact of type int without allocating; a negative count is clamped to 0.
 // A handle of another type makes the fact unknown: the strict side.
 func (f *Facts) SetInt(id ID, n int64, from Provenance) {

@@ -166,14 +166,23 @@ func TestHitDoesNotAllocate(t *testing.T) {
 	base := e.Schema().New().Freeze()
 	pi, _ := e.Schema().ID("data.pi_persons_ytd")
 	important, _ := e.Schema().ID("data.important")
+	date, _ := e.Schema().ID("date")
+	day, err := e.Schema().Prepare(date, "2026-11-23")
+	if err != nil {
+		t.Fatal(err)
+	}
 	f := base.Facts()
 	n := testing.AllocsPerRun(200, func() {
 		f.Reset(base)
+		f.Put(day, policy.Measured)
 		f.SetInt(pi, 12_345, policy.Measured)
 		f.SetBool(important, false, policy.Measured)
 		m.Decide(f, policy.Strict)
 	})
 	if n != 0 {
 		t.Errorf("%v allocations for a remembered decision", n)
+	}
+	if v, from := f.Value(date); v != "2026-11-23" || from != policy.Measured {
+		t.Errorf("the day is %v, %s", v, from)
 	}
 }
