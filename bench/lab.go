@@ -146,6 +146,7 @@ func (l *lab) homeport() (proxy, error) {
 	conf := fmt.Sprintf(`listen: %s
 admin: {listen: %s}
 data: %s
+journal: {max_wait: 5s} # a shared disk may stall; what is measured is cost, not refusals
 providers:
   - {id: lab, catalog: custom, base_url: "http://%s/v1", facts: {source: open_weights_self_hosted, place: [CN], filed: false}}
 routes:

@@ -103,6 +103,11 @@ type admitted struct {
 	subject, conversation, idempotency string // headers; kept as HMACs only
 }
 
+// forget lets the request's bytes go once the target is fixed: no further try can need them, and a stream may last long.
+func (in *admitted) forget() {
+	in.req = &openai.Request{Endpoint: in.req.Endpoint, Stream: in.req.Stream, Model: in.req.Model}
+}
+
 // dataClass is x-homeport-data-class: what the client says its data is. It can only tighten.
 type dataClass uint8
 

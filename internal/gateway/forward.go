@@ -212,6 +212,7 @@ func (c *carrier) stream(j *judged, ans *upstream.Answer, f *provider.Answer) (u
 		upstream.CopyHeader(h, ans.Header)
 		h.Set("Content-Type", "text/event-stream; charset=utf-8")
 		c.headers(h, j.Target, c.adapted(j, f))
+		c.in.forget()
 	})
 	buf := streamBuffers.Get().(*[]byte)
 	end := copyEvents(s, counted, *buf, f)
