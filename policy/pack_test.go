@@ -53,6 +53,8 @@ func TestLoadRefuses(t *testing.T) {
 		{"condition that is no truth value", xFile, "when: data.important\n", "when: data.pi_persons_ytd\n", "a condition must be true or false", "data.pi_persons_ytd\n    outcome: security"},
 		{"two facts compared", xFile, "when: data.important\n", "when: data.pi_persons_ytd >= data.sensitive_persons_ytd\n", "may only be compared with a literal", "data.sensitive_persons_ytd\n    outcome: security"},
 		{"function", xFile, "when: data.important\n", "when: operator.ftz.startsWith(\"S\")\n", "function startsWith is not used in conditions", ""},
+		{"cost", xFile, "when: data.important\n", "when: " + strings.Repeat("logs.place in openai_places||", 130) + "data.important\n", "comparisons, at most 20000 are allowed", "logs.place in"},
+		{"length", xFile, "when: data.important\n", "when: " + strings.Repeat("data.important||", 300) + "data.important\n", "at most 4096 are read", "data.important||"},
 		{"syntax", xFile, "when: data.important\n", "when: data.important &&\n", "Syntax error", ""},
 		{"place in lower case", tFile, `p == "CN"`, `p == "cn"`, `no ISO 3166-1 code`, `"cn"`},
 		{"unknown outcome", xFile, "outcome: scc_or_cert\n", "outcome: scc\n", `unknown outcome "scc"`, "id: X12"},
