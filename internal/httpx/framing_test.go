@@ -16,7 +16,7 @@ import (
 // serve answers every request with "ambiguous" or with the length of its body.
 func serve(t *testing.T) net.Addr {
 	t.Helper()
-	l, err := httpx.Listen("127.0.0.1:0", nil)
+	l, err := httpx.Listen("127.0.0.1:0", nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"time"
 )
@@ -82,16 +84,45 @@ func (c *Certificate) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.current, nil
 }
 
-// Listen opens addr, with TLS when cert is given. The address in use is in the listener: port 0 is a free one.
-func Listen(addr string, cert *Certificate) (net.Listener, error) {
+// Listen opens addr, with TLS when cert is given. The address in use is in the listener: port 0 is a free one. Without a
+// certificate and with only given, connections from other addresses than those and loopback are closed unread: a listener
+// that leaves TLS to proxies in front of it speaks to nobody else.
+func Listen(addr string, cert *Certificate, only []netip.Prefix) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", addr, err)
+	}
+	if cert == nil && len(only) > 0 {
+		l = fromOnly{l, only}
 	}
 	if cert != nil {
 		l = tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cert.Get, NextProtos: []string{"http/1.1"}})
 	}
 	return Framed(l), nil
+}
+
+type fromOnly struct {
+	net.Listener
+	prefixes []netip.Prefix
+}
+
+func (l fromOnly) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil || l.permits(c.RemoteAddr()) {
+			return c, err
+		}
+		_ = c.Close()
+	}
+}
+
+func (l fromOnly) permits(a net.Addr) bool {
+	ap, err := netip.ParseAddrPort(a.String())
+	if err != nil {
+		return false
+	}
+	ip := ap.Addr().Unmap().WithZone("")
+	return ip.IsLoopback() || slices.ContainsFunc(l.prefixes, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
 // Serve runs the server until it is shut down, which is no error.

@@ -57,7 +57,7 @@ func TestCertificateIsReadAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := httpx.Listen("127.0.0.1:0", c)
+	l, err := httpx.Listen("127.0.0.1:0", c, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestCertificateIsReadAgain(t *testing.T) {
 }
 
 func TestDrain(t *testing.T) {
-	l, err := httpx.Listen("127.0.0.1:0", nil)
+	l, err := httpx.Listen("127.0.0.1:0", nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +138,7 @@ func TestDrain(t *testing.T) {
 }
 
 func TestDrainGivesUp(t *testing.T) {
-	l, err := httpx.Listen("127.0.0.1:0", nil)
+	l, err := httpx.Listen("127.0.0.1:0", nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,12 +156,12 @@ func TestDrainGivesUp(t *testing.T) {
 }
 
 func TestListenErrorNamesTheAddress(t *testing.T) {
-	l, err := httpx.Listen("127.0.0.1:0", nil)
+	l, err := httpx.Listen("127.0.0.1:0", nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	if _, err := httpx.Listen(l.Addr().String(), nil); err == nil || !strings.Contains(err.Error(), l.Addr().String()) {
+	if _, err := httpx.Listen(l.Addr().String(), nil, nil); err == nil || !strings.Contains(err.Error(), l.Addr().String()) {
 		t.Errorf("got %v", err)
 	}
 }

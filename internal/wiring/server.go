@@ -8,6 +8,7 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -173,11 +174,11 @@ func (s *Server) begin(ctx context.Context, cfg *config.Config) error {
 		return err
 	}
 	s.gate = gateway.New(built.Pipeline, gateway.Options{Journal: s.journal, Log: s.opts.Log, Now: s.opts.Now, Unmatched: s.world.Metrics.Unmatched})
-	if s.Data, err = s.listen(cfg.Listen, cfg.TLS, s.gate); err != nil {
+	if s.Data, err = s.listen(cfg.Listen, cfg.TLS, cfg.TrustedProxies, s.gate); err != nil {
 		return err
 	}
 	plane := admin.New(admin.Options{Secret: s.adminHash, Loopback: config.IsLoopback(cfg.Admin.Listen), Status: s.status, Metrics: s.world.Metrics.Handler()})
-	if s.Admin, err = s.listen(cfg.Admin.Listen, cfg.Admin.TLS, plane); err != nil {
+	if s.Admin, err = s.listen(cfg.Admin.Listen, cfg.Admin.TLS, cfg.TrustedProxies, plane); err != nil {
 		return err
 	}
 	keys := &control.Keys{Store: s.world.Store, Now: s.opts.Now, Apps: s.apps, Record: s.recordKey, Changed: func(ctx context.Context) error { return s.Rebuild(ctx) }}
@@ -214,7 +215,7 @@ func (s *Server) servePractice() error {
 	return nil
 }
 
-func (s *Server) listen(addr string, pair *config.TLS, h http.Handler) (string, error) {
+func (s *Server) listen(addr string, pair *config.TLS, proxies []config.Prefix, h http.Handler) (string, error) {
 	var cert *httpx.Certificate
 	if pair != nil {
 		var err error
@@ -222,7 +223,13 @@ func (s *Server) listen(addr string, pair *config.TLS, h http.Handler) (string, 
 			return "", err
 		}
 	}
-	l, err := httpx.Listen(addr, cert)
+	var only []netip.Prefix
+	if !config.IsLoopback(addr) {
+		for _, p := range proxies {
+			only = append(only, p.Prefix)
+		}
+	}
+	l, err := httpx.Listen(addr, cert, only)
 	if err != nil {
 		return "", err
 	}

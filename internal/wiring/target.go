@@ -220,7 +220,7 @@ func (in *instance) facts(f *policy.Facts, t *gateway.Target) error {
 func (in *instance) cost(model string) func(time.Time, int64, int64, int64) (int64, bool) {
 	source, _ := in.cfg.ModelFacts()["model.source"].Value.(string)
 	own := source == registry.SourceSelfHosted || source == registry.SourceOwn
-	if p, ok := in.reg.Provider(in.cfg.Catalog); ok && !own {
+	if p, ok := in.reg.Provider(in.cfg.Catalog); ok && !own && !in.cfg.ForeignHost {
 		own = p.Kind == registry.KindPractice || p.SelfHosted() && !p.RemoteModel(model)
 	}
 	if own {
