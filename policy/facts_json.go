@@ -4,17 +4,27 @@ import (
 	"encoding/json/jsontext"
 	"encoding/json/v2"
 	"fmt"
+	"strconv"
 )
 
 // appendMember writes `"name":{"value":…,"from":"…"}`. An unknown fact has value null and from "unknown".
 func appendMember(dst []byte, f *Fact, v value) []byte {
 	dst, _ = jsontext.AppendQuote(dst, f.ID)
 	dst = append(dst, `:{"value":`...)
-	raw, err := json.Marshal(v.native(f.Type), json.Deterministic(true))
-	if err != nil { // only strings that are not UTF-8 can fail
-		raw = []byte("null")
+	switch {
+	case v.known && f.Type == Bool: // what a request measures: written without allocating
+		dst = strconv.AppendBool(dst, v.n != 0)
+	case v.known && f.Type == Int:
+		dst = strconv.AppendInt(dst, v.n, 10)
+	case !v.known:
+		dst = append(dst, "null"...)
+	default:
+		raw, err := json.Marshal(v.native(f.Type), json.Deterministic(true))
+		if err != nil { // only strings that are not UTF-8 can fail
+			raw = []byte("null")
+		}
+		dst = append(dst, raw...)
 	}
-	dst = append(dst, raw...)
 	from := "unknown"
 	if v.known {
 		from = v.from.String()

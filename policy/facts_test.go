@@ -18,7 +18,7 @@ import (
 // The package is pure: it reaches no network, clock, disk or process. time is used for calendar days only.
 func TestImports(t *testing.T) {
 	allowed := []string{"bytes", "crypto/sha256", "embed", "encoding/binary", "encoding/hex", "encoding/json/jsontext", "encoding/json/v2",
-		"errors", "fmt", "hash/maphash", "io/fs", "math", "math/bits", "path", "slices", "strings", "sync", "sync/atomic", "time",
+		"errors", "fmt", "hash/maphash", "io/fs", "math", "math/bits", "path", "slices", "strconv", "strings", "sync", "sync/atomic", "time",
 		"cel.dev/cel-go/", "github.com/goccy/go-yaml"}
 	files, err := fs.Glob(os.DirFS("."), "*.go")
 	if err != nil {
@@ -186,6 +186,11 @@ func TestProvenance(t *testing.T) {
 	}
 	if raw := string(f.AppendJSON(nil, true)); raw != `{"data.pi_persons_ytd":{"value":7,"from":"measured"}}` {
 		t.Errorf("brief form %s", raw)
+	}
+	important, _ := e.Schema().ID("data.important")
+	f.Unknown(important)
+	if raw := string(f.AppendSetJSON(nil)); raw != `"data.pi_persons_ytd":{"value":7,"from":"measured"},"data.important":{"value":null,"from":"unknown"}` {
+		t.Errorf("what was set: %s", raw)
 	}
 }
 
