@@ -1,0 +1,15 @@
+package gateway
+
+// Row is one row of the data plane's route table.
+type Row struct {
+	Method, Path string
+	Open         bool // needs no key
+}
+
+// Table lists the data plane's routes.
+func Table() (out []Row) {
+	for _, r := range table {
+		out = append(out, Row{r.method, r.path, r.kind == live || r.kind == ready})
+	}
+	return out
+}
