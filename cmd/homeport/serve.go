@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -63,6 +64,8 @@ func (c *serveCmd) Run(e *env) error {
 		return startError(e, err)
 	}
 	startProfile(e)
+	pace()
+	debug.FreeOSMemory() // what the start needed and serving does not
 	c.banner(e, s, l, o.AppKey)
 	err = c.follow(e, s, o)
 	return errors.Join(err, s.Close(c.Grace))
