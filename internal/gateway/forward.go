@@ -93,7 +93,7 @@ func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, p *Pipeline, a
 	c.out.tries = res.Tries
 	switch {
 	case err != nil && upstream.ClassOf(err) == upstream.ClassCanceled && r.Context().Err() != nil:
-		c.out.result, c.out.status = resultClientGone, 0
+		c.out.result, c.out.status, c.out.abort = resultClientGone, 0, true
 	case err != nil:
 		c.out.result, c.out.code = resultUnrecorded, "evidence_unavailable"
 		c.refuseWith(faults["record"])
@@ -106,7 +106,7 @@ func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, p *Pipeline, a
 // refuseWith answers an error, unless the client has gone.
 func (c *carrier) refuseWith(e *openai.Error) {
 	if c.r.Context().Err() != nil {
-		c.out.result, c.out.status = resultClientGone, 0
+		c.out.result, c.out.status, c.out.abort = resultClientGone, 0, true // no answer, rather than an empty one
 		return
 	}
 	c.headers(c.w.Header(), c.out.target, nil)
@@ -230,7 +230,7 @@ func (c *carrier) stream(j *judged, ans *upstream.Answer, f *provider.Answer) (u
 	}
 	switch {
 	case end.Client != nil, c.r.Context().Err() != nil:
-		c.out.result, c.out.code = resultClientGone, "client_gone"
+		c.out.result, c.out.code, c.out.abort = resultClientGone, "client_gone", true
 		return upstream.Outcome{Kind: upstream.Fatal, Committed: committed, Reason: "client_gone"}, upstream.Ignored
 	case end.InBand != nil:
 		o := c.classified(end.InBand, f.Class(), 0)
