@@ -17,8 +17,10 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
+	"homeport/audit"
 	"homeport/internal/appkey"
 	"homeport/internal/config"
+	"homeport/internal/control"
 	"homeport/internal/wiring"
 	"homeport/policy"
 	"homeport/registry"
@@ -51,6 +53,11 @@ func (c *serveCmd) Run(e *env) error {
 		return &exitError{code: exitUsage, err: errors.New(e.say("配置有误，没有启动", "the configuration has errors; not started"))}
 	}
 	printProblems(e.stderr, l.problems, e.lang, false)
+	return c.run(e, reg, engine, l)
+}
+
+// run serves a configuration that was loaded, until it is told to stop.
+func (c *serveCmd) run(e *env, reg *registry.Registry, engine *policy.Engine, l loaded) error {
 	o := wiring.Options{Registry: reg, Engine: engine, Version: release, Log: slog.New(slog.NewJSONHandler(e.stderr, nil))}
 	log.SetOutput(io.Discard) // net/http reports unsolicited upstream bytes to the standard logger: content (invariant 5)
 	if l.fromFile {
@@ -149,6 +156,8 @@ func startError(e *env, err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return &exitError{code: exitFault, err: err, hint: e.say("端口被占用：改 listen 或 admin.listen，或停止占用者（homeport doctor 可查）", "the port is taken: change listen or admin.listen, or stop what holds it (homeport doctor shows)")}
+	case errors.Is(err, control.ErrLocked), errors.Is(err, audit.ErrLocked):
+		return &exitError{code: exitFault, err: err, hint: e.say("另一个 homeport 进程正在使用此数据目录：停止它，或在配置中另写 data", "another homeport process uses this data folder: stop it, or name another folder in data")}
 	case errors.Is(err, os.ErrPermission):
 		return &exitError{code: exitFault, err: err, hint: e.say("检查 data 目录的权限", "check the permissions of the data folder")}
 	}
@@ -177,28 +186,29 @@ func (c *serveCmd) banner(e *env, s *wiring.Server, l loaded, key string) {
 		p("  上次进程有 %d 个请求未记结论，已记为“进程结束，结果未知”", "  %d requests of the last process were left open; they are concluded as unknown", s.Unfinished)
 	}
 	if key == "" {
+		p("  上游       %s", "  upstreams  %s", upstreams(e, l))
 		p("  应用       %s", "  apps       %s", strings.Join(appIDs(l.cfg), ", "))
 		p("  密钥       配置中的 keys，或 homeport key create 应用名", "  keys       those of the configuration, or homeport key create APP")
 		return
 	}
 	p("  应用密钥   %s   （应用 default，仅在内存中，重启即换）", "  app key    %s   (app default, in memory only, new at each start)", key)
-	c.assumed(e, l)
+	p("  上游       %s", "  upstreams  %s", upstreams(e, l))
+	p("  假定       没有配置文件：运营者所在地 CN；应用 default 仅供内部使用（internal），无舆论属性（opinion: false）",
+		"  assumed    no configuration file: operator in CN; app default is internal, without influence on opinion (opinion: false)")
 	snippets(e, base, key)
 }
 
-func (c *serveCmd) assumed(e *env, l loaded) {
+// upstreams names the providers, and says so when there are none but practice.
+func upstreams(e *env, l loaded) string {
 	var names []string
 	for i := range l.cfg.Providers {
 		names = append(names, l.cfg.Providers[i].ID)
 	}
-	what := e.say("上游", "upstreams")
-	if len(l.found) == 0 {
-		fmt.Fprintf(e.stdout, e.say("  %s       %s：没有发现供应商密钥或本机模型，由内置练习上游作答\n", "  %s  %s: no provider key and no local model found, the built-in practice upstream answers\n"), what, strings.Join(names, ", "))
-	} else {
-		fmt.Fprintf(e.stdout, "  %s       %s\n", what, strings.Join(names, ", "))
+	list := strings.Join(names, ", ")
+	if l.detected && len(l.found) == 0 {
+		list += e.say("：没有发现供应商密钥或本机模型，由内置练习上游作答", ": no provider key and no local model found, the built-in practice upstream answers")
 	}
-	fmt.Fprintln(e.stdout, e.say("  假定       没有配置文件：运营者所在地 CN；应用 default 仅供内部使用（internal），无舆论属性（opinion: false）",
-		"  assumed    no configuration file: operator in CN; app default is internal, without influence on opinion (opinion: false)"))
+	return list
 }
 
 // snippets are ready to paste: one curl line, one Python and one Node snippet.

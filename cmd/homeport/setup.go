@@ -157,6 +157,7 @@ type loaded struct {
 	problems []config.Problem
 	found    []detect.Found
 	fromFile bool
+	detected bool // the environment decided on the providers; found may still be empty
 }
 
 // loadConfig reads the configuration named by --config; without --config the default file may be absent, and then the
@@ -176,7 +177,7 @@ func loadConfig(e *env, reg *registry.Registry, schema *policy.Schema, look bool
 		}
 	}
 	if look {
-		l.found = detect.All(e.ctx, detectOptions(reg, e.getenv))
+		l.found, l.detected = detect.All(e.ctx, detectOptions(reg, e.getenv)), true
 	}
 	if l.cfg == nil {
 		l.cfg = config.Default(l.found, e.getenv)

@@ -29,7 +29,10 @@ func options(t *testing.T) tour.Options {
 		KnownCatalog: func(id string) bool { return slices.Contains(reg.IDs(), id) },
 		CatalogIDs:   reg.IDs,
 		Routable:     func(string) bool { return true },
-		CatalogHosts: func(string) []string { return nil },
+		CatalogHosts: func(id string) []string {
+			p, _ := reg.Provider(id)
+			return p.Hosts
+		},
 		CheckFact:    engine.Schema().Check,
 		PriceKnown:   func(*config.Provider, string) bool { return true },
 		FileReadable: func(string) error { return nil },
