@@ -160,16 +160,23 @@ func (e *streamEnd) Proper() bool { return e.Upstream == nil && e.Client == nil 
 var errNoEnd = errors.New("the upstream's stream stopped without its end mark")
 
 // copyEvents carries events from body to the client until the end of either. Events are looked at in place and flushed at
-// once; a burst that is already in memory goes out in one write. An error before anything was committed leaves the client
-// untouched, so that the caller may answer with a status or try the next target.
+// once; those of a burst that are already in memory and go on untouched go out as the one stretch of bytes they came as. An
+// error before anything was committed leaves the client untouched, so that the caller may answer with a status or try the
+// next target.
 func copyEvents(s *sink, body io.Reader, buf []byte, f follower) (end streamEnd) {
 	er := openai.NewEventReader(body, buf, maxEvent)
+	var stretch []byte // untouched events that wait for the end of the burst; it aliases the reader's buffer
 	for {
 		ev, err := er.Next()
 		if err != nil {
 			return s.finish(f, err, ev.Raw, end)
 		}
 		if ev.Data == nil {
+			if err := s.send(stretch, nil, true); err != nil {
+				end.Client = err
+				return end
+			}
+			stretch = nil
 			s.comment(ev.Raw)
 			continue
 		}
@@ -178,33 +185,57 @@ func copyEvents(s *sink, body io.Reader, buf []byte, f follower) (end streamEnd)
 		}
 		end.Events++
 		out, emit, done, apiErr := f.Event(ev.Name, ev.Data)
-		if apiErr != nil {
+		var changed []byte
+		switch {
+		case apiErr != nil || done:
+		case emit && len(out) > 0 && len(out) == len(ev.Data) && &out[0] == &ev.Data[0]:
+			if n := len(stretch); n > 0 && n+len(ev.Raw) <= cap(stretch) && &stretch[:n+1][n] == &ev.Raw[0] {
+				stretch = stretch[:n+len(ev.Raw)] // byte for byte, behind the last one
+			} else {
+				err = s.send(stretch, nil, false)
+				stretch = ev.Raw
+			}
+			if err == nil && er.Buffered() {
+				continue
+			}
+		case emit:
+			changed = appendEvent(nil, out)
+		}
+		if err == nil {
+			err = s.send(stretch, changed, apiErr == nil && !done && !er.Buffered())
+		}
+		stretch = nil
+		switch {
+		case err != nil:
+			end.Client = err
+			return end
+		case apiErr != nil:
 			end.InBand = apiErr
 			s.fail(apiErr)
 			return end
-		}
-		if done {
+		case done:
 			return s.finish(f, nil, nil, end)
 		}
-		if !emit {
-			continue
-		}
-		s.mu.Lock()
-		if len(out) > 0 && len(out) == len(ev.Data) && &out[0] == &ev.Data[0] {
-			s.put(ev.Raw) // untouched: byte for byte
-		} else {
-			s.put(appendEvent(nil, out))
-		}
-		if !er.Buffered() {
-			s.flush()
-		}
-		err = s.err
-		s.mu.Unlock()
-		if err != nil {
-			end.Client = err
-			return end
-		}
 	}
+}
+
+// send writes two pieces, each possibly empty, and flushes when asked.
+func (s *sink) send(a, b []byte, flush bool) error {
+	if len(a)+len(b) == 0 && !flush {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(a) > 0 {
+		s.put(a)
+	}
+	if len(b) > 0 {
+		s.put(b)
+	}
+	if flush {
+		s.flush()
+	}
+	return s.err
 }
 
 // comment passes the upstream's keep-alive on, but commits nothing by itself.
