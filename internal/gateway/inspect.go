@@ -58,6 +58,7 @@ type scratch struct {
 	ends  []int // where each of several joined places ends in text
 	most  int   // bytes of text that have held content since it was cleared
 	found []pii.Finding
+	parts []openai.Text
 }
 
 var scratches = sync.Pool{New: func() any { return &scratch{} }}
@@ -77,16 +78,21 @@ func inspect(req *openai.Request) (Findings, error) {
 		}
 	}()
 	for i := 0; i < len(req.Texts); {
-		j := i + 1
-		if t := req.Texts[i]; t.Content {
-			for j < len(req.Texts) && req.Texts[j].Group == t.Group && req.Texts[j].Content {
-				j++
+		// The contents of one group are neighbours, whatever stands between them: a part has its type beside its text.
+		group := req.Texts[i].Group
+		s.parts = s.parts[:0]
+		for ; i < len(req.Texts) && req.Texts[i].Group == group; i++ {
+			if req.Texts[i].Content {
+				s.parts = append(s.parts, req.Texts[i])
+			} else if err := s.scan(&out, req.Raw, req.Texts[i:i+1]); err != nil {
+				return Findings{}, fmt.Errorf("inspect text %d of the request: %w", i, err)
 			}
 		}
-		if err := s.scan(&out, req.Raw, req.Texts[i:j]); err != nil {
-			return Findings{}, fmt.Errorf("inspect text %d of the request: %w", i, err)
+		if len(s.parts) > 0 {
+			if err := s.scan(&out, req.Raw, s.parts); err != nil {
+				return Findings{}, fmt.Errorf("inspect the text before %d of the request: %w", i, err)
+			}
 		}
-		i = j
 	}
 	return out, nil
 }
