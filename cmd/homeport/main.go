@@ -72,9 +72,7 @@ func main() {
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, getenv func(string) string) int {
 	var c cli
 	exited := -1
-	parser, err := kong.New(&c, kong.Name("homeport"), kong.Writers(stdout, stderr),
-		kong.Description("Bring an OpenAI application home: lawful models, judged requests, evidence. 让 OpenAI 应用平稳迁到合规模型。"),
-		kong.UsageOnError(), kong.Exit(func(code int) { exited = code }))
+	parser, err := newParser(&c, stdout, stderr, func(code int) { exited = code })
 	if err != nil {
 		fmt.Fprintf(stderr, "error: build command line: %v\n", err)
 		return exitFault
@@ -90,6 +88,18 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	e := &env{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr, getenv: getenv,
 		configPath: c.Config, configSet: flagGiven(kctx, "config"), lang: language(c.Lang, getenv)}
 	return report(stderr, kctx.Run(e))
+}
+
+// newParser reads the command line into c; exit is called by --help.
+func newParser(c *cli, stdout, stderr io.Writer, exit func(int)) (*kong.Kong, error) {
+	parser, err := kong.New(c, kong.Name("homeport"), kong.Writers(stdout, stderr),
+		kong.Description("Bring an OpenAI application home: lawful models, judged requests, evidence. 让 OpenAI 应用平稳回到依法可用的模型：逐个请求判定，留下证据。"),
+		kong.Exit(exit))
+	if err != nil {
+		return nil, err
+	}
+	parser.Model.HelpFlag.Help = "This help. 显示帮助。"
+	return parser, nil
 }
 
 // report prints an error with its hint and returns the exit code.
