@@ -457,8 +457,8 @@ func (ex *exchange) answerID(n int) string {
 	return ex.id + "-" + strconv.Itoa(n)
 }
 
-// streamBuffers are the first buffers of event readers: one a stream, 2 KiB, cleared before they are given back.
-var streamBuffers = sync.Pool{New: func() any { b := make([]byte, 2<<10); return &b }}
+// streamBuffers are the first buffers of event readers: one a stream, 4 KiB, cleared before they are given back.
+var streamBuffers = sync.Pool{New: func() any { b := make([]byte, 4<<10); return &b }}
 
 func (r *ruling) verdictOf(t *Target) policy.Verdict {
 	for i := range r.judged {

@@ -99,7 +99,7 @@ type Config struct {
 const (
 	maxIdlePerHost    = 1024
 	idleConnTimeout   = 90 * time.Second
-	connBuffer        = 2 << 10
+	connBuffer        = 4 << 10
 	maxAnswerHeader   = 64 << 10
 	http2PingAfter    = 30 * time.Second
 	http2PingTimeout  = 15 * time.Second
