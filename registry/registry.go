@@ -19,6 +19,7 @@ type Registry struct {
 	filings   lazy[*filingIndex]
 	regions   lazy[map[string]*Region]
 	rates     lazy[[]Rate]
+	families  lazy[*familyFile]
 }
 
 // Load reads the data built into the binary. With ids, only those providers are parsed now (a gateway names the
@@ -42,6 +43,7 @@ func LoadFS(fsys fs.FS, ids ...string) (*Registry, error) {
 	r.mapping = onFirstUse(r.loadMapping)
 	r.lifecycle = onFirstUse(r.loadLifecycle)
 	r.filings = onFirstUse(r.loadFilings)
+	r.families = onFirstUse(r.loadFamilies)
 	r.regions = onFirstUse(r.loadRegions)
 	for _, id := range r.ids {
 		if _, err := fs.Stat(fsys, modelFile(id)); err == nil {
@@ -133,6 +135,9 @@ func (r *Registry) Check() error {
 		return err
 	}
 	if _, err := r.regions(); err != nil {
+		return err
+	}
+	if _, err := r.families(); err != nil {
 		return err
 	}
 	if err := r.checkModelFiles(); err != nil {

@@ -46,7 +46,7 @@ func TestCheck(t *testing.T) {
 // No file lies in the data that nothing reads.
 func TestEveryFileIsRead(t *testing.T) {
 	r := load(t)
-	want := map[string]bool{"data/filings.csv": true, "data/rates.yaml": true, "data/models/mapping.yaml": true, "data/models/openai-lifecycle.yaml": true}
+	want := map[string]bool{"data/filings.csv": true, "data/rates.yaml": true, "data/families.yaml": true, "data/models/mapping.yaml": true, "data/models/openai-lifecycle.yaml": true}
 	for _, p := range r.Providers() {
 		want["data/providers/"+p.ID+".yaml"] = true
 		if len(r.ModelsOf(p.ID)) > 0 {
@@ -199,7 +199,7 @@ func copyData(t *testing.T, file, old, new string) fstest.MapFS {
 // trim keeps of the data what the changed file refers to: parsing everything once more for each case only takes time.
 func trim(data fstest.MapFS, changed string) {
 	const mapping = "data/models/mapping.yaml"
-	keep := []string{changed, "data/filings.csv", "data/rates.yaml", mapping, "data/models/openai-lifecycle.yaml",
+	keep := []string{changed, "data/filings.csv", "data/rates.yaml", "data/families.yaml", mapping, "data/models/openai-lifecycle.yaml",
 		"data/providers/deepseek.yaml", "data/providers/openai.yaml"}
 	for file := range data {
 		refers := changed == mapping && strings.HasPrefix(file, "data/providers/")

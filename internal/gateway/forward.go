@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
-	"sync"
 	"time"
 
 	"homeport/internal/openai"
@@ -202,205 +200,6 @@ func (c *carrier) classified(e *openai.Error, class provider.Class, after time.D
 	return o
 }
 
-// stream carries a streamed answer. The client's headers go out with the first valid event, or after Patience.Commit.
-func (c *carrier) stream(j *judged, ans *upstream.Answer, f *provider.Answer) (upstream.Outcome, upstream.Health) {
-	if ct := ans.Header.Get("Content-Type"); strings.HasPrefix(ct, "application/json") {
-		return c.notStream(ans, f)
-	}
-	counted := &countingReader{r: ans.Body}
-	s := newSink(c.w, c.g.opts.Now, c.g.opts.Patience, func(h http.Header) {
-		upstream.CopyHeader(h, ans.Header)
-		h.Set("Content-Type", "text/event-stream; charset=utf-8")
-		c.headers(h, j.Target, c.adapted(j, f))
-		c.in.forget()
-	})
-	buf := streamBuffers.Get().(*[]byte)
-	end := copyEvents(s, counted, *buf, f)
-	s.close()
-	clear(*buf)
-	streamBuffers.Put(buf)
-	c.out.bytesIn, c.out.bytesOut, c.out.firstAt = counted.n, s.written, end.FirstAt
-	if end.Proper() {
-		c.out.status, c.out.result, c.out.code = http.StatusOK, resultOK, ""
-		return upstream.Outcome{Kind: upstream.OK, Committed: true}, upstream.Healthy
-	}
-	committed := s.committed // the timer has ended: nobody else writes it now
-	if committed {
-		c.out.status = http.StatusOK
-	}
-	switch {
-	case end.Client != nil, c.r.Context().Err() != nil:
-		c.out.result, c.out.code, c.out.abort = resultClientGone, "client_gone", true
-		return upstream.Outcome{Kind: upstream.Fatal, Committed: committed, Reason: "client_gone"}, upstream.Ignored
-	case end.InBand != nil:
-		o := c.classified(end.InBand, f.Class(), 0)
-		if o.Committed = committed; committed {
-			c.last, c.out.result = nil, resultStreamBroken
-		}
-		health := upstream.Ignored
-		if f.Class().Retryable() {
-			health = upstream.Failed
-		}
-		return o, health
-	}
-	o := c.failed(end.Upstream)
-	if class := upstream.ClassOf(end.Upstream); class == upstream.ClassNone || class == upstream.ClassBroken {
-		c.out.code = "upstream_stream_broken"
-		o.Kind = upstream.Retryable
-	}
-	if o.Committed = committed; committed {
-		c.last = nil
-		if c.out.result != resultTimeout {
-			c.out.result = resultStreamBroken
-		}
-	}
-	return o, upstream.Failed
-}
-
-// notStream reads a JSON body where a stream was asked for: mostly an error with status 200.
-func (c *carrier) notStream(ans *upstream.Answer, f *provider.Answer) (upstream.Outcome, upstream.Health) {
-	body, err := io.ReadAll(io.LimitReader(ans.Body, errorBody))
-	if err != nil {
-		return c.failed(err), upstream.HealthOf(err)
-	}
-	c.out.bytesIn = int64(len(body))
-	if _, _, _, e := f.Event("", body); e != nil {
-		return c.classified(e, f.Class(), 0), upstream.Ignored
-	}
-	o := c.classified(provider.UpstreamFailure(provider.ClassUpstream), provider.ClassUpstream, 0)
-	c.out.code = "upstream_not_a_stream"
-	return o, upstream.Failed
-}
-
-// whole carries an answer that is not a stream: read whole up to headWindow, and streamed on beyond it.
-func (c *carrier) whole(j *judged, ans *upstream.Answer, f *provider.Answer) (upstream.Outcome, upstream.Health) {
-	window := int64(headWindow)
-	if f.NeedsWhole() {
-		window = wholeAnswer
-	}
-	size := 4 << 10
-	if ans.Length >= 0 && ans.Length < window {
-		size = int(ans.Length)
-	}
-	head, err := readUpTo(ans.Body, make([]byte, 0, size+1), window)
-	c.out.bytesIn, c.out.firstAt = int64(len(head)), c.g.opts.Now()
-	if err != nil && err != io.EOF {
-		o := c.failed(err)
-		if o.Kind == upstream.Fatal && c.r.Context().Err() == nil {
-			o.Kind = upstream.FallbackOnly
-		}
-		return o, upstream.HealthOf(err)
-	}
-	if err == nil && f.NeedsWhole() {
-		o := c.classified(provider.UpstreamFailure(provider.ClassUpstream), provider.ClassUpstream, 0)
-		c.out.code = "upstream_answer_too_large"
-		o.Kind = upstream.Fatal
-		return o, upstream.Ignored
-	}
-	if err == nil { // longer than the window
-		return c.longBody(j, ans, f, head)
-	}
-	out, e := f.Body(head)
-	if e != nil {
-		o := c.classified(e, f.Class(), 0)
-		health := upstream.Ignored
-		if f.Class().Retryable() {
-			health = upstream.Failed
-		}
-		return o, health
-	}
-	h := c.w.Header()
-	upstream.CopyHeader(h, ans.Header)
-	h["Content-Type"] = jsonType
-	c.headers(h, j.Target, c.adapted(j, f))
-	h["Content-Length"] = []string{strconv.Itoa(len(out))}
-	if len(out) > serverBuffer {
-		http.NewResponseController(c.w).SetWriteDeadline(c.g.opts.Now().Add(2 * c.g.opts.Patience.Write))
-	}
-	c.w.WriteHeader(http.StatusOK)
-	n, err := c.w.Write(out)
-	c.out.bytesOut, c.out.status, c.out.result, c.out.code = int64(n), http.StatusOK, resultOK, ""
-	if err != nil {
-		c.out.result, c.out.code = resultClientGone, "client_gone"
-	}
-	return upstream.Outcome{Kind: upstream.OK, Committed: true}, upstream.Healthy
-}
-
-var jsonType = []string{"application/json"}
-
-// longBody streams a long answer on, looking at its head for an error and at its tail for the usage figure.
-func (c *carrier) longBody(j *judged, ans *upstream.Answer, f *provider.Answer, head []byte) (upstream.Outcome, upstream.Health) {
-	if e := f.Peek(head); e != nil {
-		return c.classified(e, f.Class(), 0), upstream.Ignored
-	}
-	h := c.w.Header()
-	upstream.CopyHeader(h, ans.Header)
-	h["Content-Type"] = jsonType
-	c.headers(h, j.Target, c.adapted(j, f))
-	if ans.Length >= 0 {
-		h["Content-Length"] = []string{strconv.FormatInt(ans.Length, 10)}
-	}
-	rc := http.NewResponseController(c.w)
-	c.w.WriteHeader(http.StatusOK)
-	c.out.status, c.out.result = http.StatusOK, resultOK
-	t := tail{}
-	var upErr error
-	for chunk, buf := head, make([]byte, 32<<10); ; {
-		rc.SetWriteDeadline(c.g.opts.Now().Add(2 * c.g.opts.Patience.Write))
-		n, err := c.w.Write(chunk)
-		c.out.bytesOut += int64(n)
-		t.add(chunk)
-		if err != nil {
-			c.out.result, c.out.code = resultClientGone, "client_gone"
-			return upstream.Outcome{Kind: upstream.Fatal, Committed: true}, upstream.Ignored
-		}
-		if upErr != nil {
-			break
-		}
-		n, upErr = ans.Body.Read(buf)
-		c.out.bytesIn += int64(n)
-		chunk = buf[:n]
-	}
-	f.Tail(t.buf)
-	if upErr != io.EOF {
-		c.out.result, c.out.code = resultStreamBroken, upstream.ClassOf(upErr).String()
-		// A body that stops short must not look whole: the connection is cut.
-		c.out.abort = true
-		return upstream.Outcome{Kind: upstream.Fatal, Committed: true}, upstream.HealthOf(upErr)
-	}
-	return upstream.Outcome{Kind: upstream.OK, Committed: true}, upstream.Healthy
-}
-
-// tail keeps the last bytes of a body.
-type tail struct{ buf []byte }
-
-func (t *tail) add(b []byte) {
-	if len(b) >= tailWindow {
-		t.buf = append(t.buf[:0], b[len(b)-tailWindow:]...)
-		return
-	}
-	t.buf = append(t.buf, b...)
-	if n := len(t.buf) - tailWindow; n > 0 {
-		t.buf = append(t.buf[:0], t.buf[n:]...)
-	}
-}
-
-// readUpTo reads until the end (io.EOF) or until limit bytes are there (nil).
-func readUpTo(r io.Reader, buf []byte, limit int64) ([]byte, error) {
-	for int64(len(buf)) < limit {
-		if len(buf) == cap(buf) {
-			buf = append(buf, 0)[:len(buf)]
-		}
-		room := buf[len(buf):min(int64(cap(buf)), limit)]
-		n, err := r.Read(room)
-		buf = buf[:len(buf)+n]
-		if err != nil {
-			return buf, err
-		}
-	}
-	return buf, nil
-}
-
 // headers tells the client where its answer comes from. Values that are not ASCII are percent-encoded.
 func (c *carrier) headers(h http.Header, t *Target, adapted []byte) {
 	if t == nil {
@@ -438,17 +237,6 @@ func headerValue(s string) string {
 	return s
 }
 
-type countingReader struct {
-	r io.Reader
-	n int64
-}
-
-func (c *countingReader) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	c.n += int64(n)
-	return n, err
-}
-
 // answerID stands in where an upstream gives no id; attempts never share one.
 func (ex *exchange) answerID(n int) string {
 	if n == 1 {
@@ -456,9 +244,6 @@ func (ex *exchange) answerID(n int) string {
 	}
 	return ex.id + "-" + strconv.Itoa(n)
 }
-
-// streamBuffers are the first buffers of event readers: one a stream, 4 KiB, cleared before they are given back.
-var streamBuffers = sync.Pool{New: func() any { b := make([]byte, 4<<10); return &b }}
 
 func (r *ruling) verdictOf(t *Target) policy.Verdict {
 	for i := range r.judged {

@@ -114,7 +114,7 @@ func (b *builder) target(in *instance, model string) (*gateway.Target, error) {
 	known, _ := b.w.Registry.Target(in.cfg.Catalog, in.base, model, in.operator)
 	facts := in.cfg.ModelFacts()
 	t := &gateway.Target{ID: id, Wire: in.wire, Client: in.client, Retries: in.cfg.RetryCount(), Practice: in.cfg.Catalog == "practice"}
-	t.Call = provider.Target{Model: model, APIVersion: in.cfg.APIVersion}
+	t.Call = provider.Target{Model: model, APIVersion: in.cfg.APIVersion, JSONSchema: in.cfg.JSONSchema, ToolChoice: in.cfg.ToolChoice}
 	if in.cfg.APIVersion != "" {
 		t.Call.AzureStyle = "deployments"
 	}
@@ -207,7 +207,22 @@ func (in *instance) facts(f *policy.Facts, t *gateway.Target) error {
 			}
 		}
 	}
-	for name, fact := range in.cfg.ModelFacts() {
+	declared := in.cfg.ModelFacts()
+	source, _ := declared["model.source"].Value.(string)
+	if source == "" {
+		source = known.Source
+	}
+	if family := in.reg.FamilyOf(model); family != "" && source == registry.SourceSelfHosted {
+		if err := set("model.family", family); err != nil {
+			return err
+		}
+	}
+	if in.cfg.Catalog == "practice" && known.Matched {
+		if err := set("model.filed", false); err != nil {
+			return err
+		}
+	}
+	for name, fact := range declared {
 		if err := setFact(f, name, fact, policy.Declared); err != nil {
 			return err
 		}
