@@ -105,6 +105,17 @@ func TestCommandsExist(t *testing.T) {
 			}
 		}
 	}
+	for file, text := range docs { // flags that stand alone, as in a table's other cell
+		for _, m := range regexp.MustCompile("`(--[a-z][a-z-]*)").FindAllStringSubmatch(prose(text), -1) {
+			found := false
+			for _, help := range known {
+				found = found || strings.Contains(help, m[1])
+			}
+			if !found {
+				t.Errorf("%s: no command knows %s", file, m[1])
+			}
+		}
+	}
 	if seen < 40 {
 		t.Errorf("only %d commands found in the documents", seen)
 	}
