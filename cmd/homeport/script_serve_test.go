@@ -21,7 +21,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -33,7 +32,6 @@ const patience = 30 * time.Second
 
 // jobs are what one script has running.
 type jobs struct {
-	mu      sync.Mutex
 	servers map[string]*server
 	streams map[string]chan string // what a stream held, when it has ended
 }

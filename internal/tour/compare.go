@@ -70,6 +70,14 @@ func (r *Report) compareStep(n int, s *Step) {
 	}
 	if t.target == "" {
 		same("错误码", "error code", s.Code, "policy_denied")
+		same("答复中的事件编号", "event id in the answer", s.refusal.Event, s.EventID)
+		for _, judged := range s.Targets {
+			for _, why := range judged.Rules {
+				if why.Forbids {
+					same("答复说明规则 "+why.Rule, "the answer explains rule "+why.Rule, s.refusal.explains(judged.ID, why.Rule), true)
+				}
+			}
+		}
 		same("x-should-retry", "x-should-retry", s.Retry, "false")
 		same("发送次数", "attempts", s.Conclude.Attempts, int64(0))
 		same("结果", "outcome", s.Conclude.Outcome, audit.OutcomeRefused)

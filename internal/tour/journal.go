@@ -54,7 +54,7 @@ func (r *Report) readBack(dir string, cfg *config.Config, o Options) error {
 		return fmt.Errorf("read the journal: %w", err)
 	}
 	for _, s := range r.Steps {
-		j.Concluded = j.Concluded && concluded[s.EventID] == 1
+		j.Concluded = j.Concluded && concluded[s.EventID] == 1 && s.Event != nil && s.Event.Index < s.Conclude.Index
 	}
 	j.Concluded = j.Concluded && j.Decisions == j.Conclusions
 	return nil

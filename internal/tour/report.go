@@ -33,12 +33,14 @@ type Step struct {
 	Answer   string      `json:"answer,omitempty"` // the practice upstream's words, the beginning
 	Chunks   int         `json:"chunks,omitempty"` // events of a stream, the last one included
 	Code     string      `json:"error_code,omitempty"`
-	Retry    string      `json:"should_retry,omitempty"` // x-should-retry of a refusal
-	Targets  []Judged    `json:"targets"`                // in the order of the route, from the event
+	Message  string      `json:"error_message,omitempty"` // what the application's developer reads
+	Retry    string      `json:"should_retry,omitempty"`  // x-should-retry of a refusal
+	Targets  []Judged    `json:"targets"`                 // in the order of the route, from the event
 	Event    *Event      `json:"event"`
 	Conclude *Conclusion `json:"conclusion"`
 
-	told step
+	told    step
+	refusal refusal
 }
 
 // Judged is one target with its verdict and the rules behind it, judged again from the facts in the event.

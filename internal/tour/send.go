@@ -29,6 +29,7 @@ func send(ctx context.Context, base string, st step, lang string) (*Step, error)
 	}
 	req.Header.Set("Authorization", "Bearer "+st.key)
 	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept-Language", lang)
 	resp, err := client.Do(req)
 	if err != nil {
 		return nil, err
@@ -46,6 +47,30 @@ func send(ctx context.Context, base string, st step, lang string) (*Step, error)
 	return out, nil
 }
 
+// refusal is the member "homeport" of a 403, as far as the tour looks at it.
+type refusal struct {
+	Event   string
+	Targets []struct {
+		Target string
+		Rules  []struct {
+			Rule, Do  string
+			Citations []string
+		}
+	}
+}
+
+// explains reports whether the refusal names this rule against this target, with an article and what to do.
+func (r refusal) explains(target, rule string) bool {
+	for _, t := range r.Targets {
+		for _, why := range t.Rules {
+			if t.Target == target && why.Rule == rule && why.Do != "" && len(why.Citations) > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // read takes the text of an answer, a stream, or an error. What does not parse leaves the fields empty, and compare tells.
 func (s *Step) read(raw []byte) {
 	var text strings.Builder
@@ -54,12 +79,17 @@ func (s *Step) read(raw []byte) {
 			Choices []struct {
 				Message, Delta struct{ Content string }
 			}
-			Error struct{ Code string }
+			Error struct {
+				Code, Message string
+				Homeport      refusal
+			}
 		}
 		if json.Unmarshal(data, &a) != nil {
 			return
 		}
-		s.Code = a.Error.Code
+		if a.Error.Code != "" {
+			s.Code, s.Message, s.refusal = a.Error.Code, a.Error.Message, a.Error.Homeport
+		}
 		for _, c := range a.Choices {
 			text.WriteString(c.Message.Content + c.Delta.Content)
 		}

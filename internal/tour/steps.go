@@ -57,7 +57,7 @@ func steps() []step {
 			app:   "shop", who: shop, key: shopKey, model: "gpt-4o",
 			prompt: policy.Text{ZH: "请写一句商品介绍：保温杯。", EN: "Write one sentence about a product: a vacuum flask."},
 			sent:   policy.Text{ZH: "一句商品介绍", EN: "one sentence about a product"},
-			point:  policy.Text{ZH: "没有允许的目标：返回 403，并说明规则、条文与做法。什么也没有发出。", EN: "No target is permitted: 403 with rule, article and what to do. Nothing was sent."},
+			point:  policy.Text{ZH: "没有允许的目标：应用得到 403，里面写明规则、条文与做法。什么也没有发出。", EN: "No target is permitted: the app gets a 403 with rule, article and what to do. Nothing was sent."},
 			status: 403, verdict: "block", refuses: map[string]string{"usa/practice": "M"},
 		},
 		{

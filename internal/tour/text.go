@@ -165,6 +165,7 @@ func (t *teller) verdict(v string) string {
 func (t *teller) outcome(s *Step) {
 	if s.Target == "" {
 		t.field("去向", "went", fmt.Sprintf(t.say("哪里也没去。HTTP %d，%s，x-should-retry: %s", "nowhere. HTTP %d, %s, x-should-retry: %s"), s.Status, s.Code, s.Retry))
+		t.field("答复", "answer", s.Message)
 		return
 	}
 	t.field("去向", "went to", fmt.Sprintf(t.say("%s，处理地 %s，HTTP %d", "%s, place %s, HTTP %d"), s.Target, s.Place, s.Status))

@@ -80,6 +80,11 @@ func TestTour(t *testing.T) {
 			}
 		}
 	}
+	// How many persons were exported this year nobody has declared: unknown is said, and the strict branch applies (invariant 8).
+	abroad := r.Steps[1].Targets[0]
+	if len(abroad.Needs) != 1 || abroad.Needs[0].Fact != "data.pi_persons_ytd" || abroad.Needs[0].Why.ZH == "" || abroad.Verdict != "block" {
+		t.Errorf("an undeclared count: %s, %d facts needed", abroad.Verdict, len(abroad.Needs))
+	}
 	if len(ids) != 4 {
 		t.Errorf("%d event ids for 4 requests", len(ids))
 	}
