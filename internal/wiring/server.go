@@ -75,22 +75,20 @@ type Server struct {
 func JournalDir(data string) string { return filepath.Join(data, "journal") }
 
 // Start opens state and journal, builds the pipeline, and listens. On an error nothing stays open.
-func Start(ctx context.Context, cfg *config.Config, o Options) (s *Server, err error) {
+func Start(ctx context.Context, cfg *config.Config, o Options) (*Server, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	s = &Server{opts: o, stop: stop, failed: make(chan error, 4)}
-	defer func() {
-		if err != nil {
-			stop()
-			s.closeAll()
-		}
-	}()
-	if err := s.open(ctx, cfg); err != nil {
-		return nil, err
+	s := &Server{opts: o, stop: stop, failed: make(chan error, 4)}
+	err := s.open(ctx, cfg)
+	if err == nil {
+		err = s.begin(ctx, cfg)
 	}
-	if err := s.begin(ctx, cfg); err != nil {
+	if err != nil {
+		stop()
+		s.closeAll()
+		s.group.Wait()
 		return nil, err
 	}
 	return s, nil
