@@ -91,8 +91,8 @@ type Provider struct {
 	HTTP2       bool              `yaml:"http2" zh:"对上游启用 HTTP/2" en:"Speak HTTP/2 upstream"`
 	Network     string            `yaml:"network" enum:"public,private" default:"public" zh:"private：允许解析到内网地址的主机名" en:"private: names that resolve to private addresses are permitted"`
 
-	JSONSchema  string            `yaml:"json_schema" enum:"emulate,refuse" default:"emulate" zh:"供应商不支持 response_format: json_schema 时：emulate 以提示词与校验代替，refuse 拒绝" en:"Where response_format json_schema is not known: emulate it (asked for in words, answer checked) or refuse"`
-	ToolChoice  string            `yaml:"tool_choice" enum:"refuse,auto" default:"refuse" zh:"供应商不支持 tool_choice 的 required 或指定函数时：refuse 拒绝，auto 降为 auto 并报告" en:"Where tool_choice required or a named function is not taken: refuse, or send auto and report it"`
+	JSONSchema string `yaml:"json_schema" enum:"emulate,refuse" default:"emulate" zh:"供应商不支持 response_format: json_schema 时：emulate 以提示词与校验代替，refuse 拒绝" en:"Where response_format json_schema is not known: emulate it (asked for in words, answer checked) or refuse"`
+	ToolChoice string `yaml:"tool_choice" enum:"refuse,auto" default:"refuse" zh:"供应商不支持 tool_choice 的 required 或指定函数时：refuse 拒绝，auto 降为 auto 并报告" en:"Where tool_choice required or a named function is not taken: refuse, or send auto and report it"`
 
 	// Models are the names a local server said it serves (detection only, never from a file).
 	Models []string `yaml:"-"`
