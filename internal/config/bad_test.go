@@ -319,7 +319,7 @@ func FuzzLoad(f *testing.F) {
 			t.Fatal("a value shows in a problem")
 		}
 		if cfg != nil {
-			if cfg.Digest() != cfg.Digest() {
+			if first, again := cfg.Digest(), cfg.Digest(); first != again {
 				t.Fatal("the digest is not stable")
 			}
 		}
