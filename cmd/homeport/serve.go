@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log"
 	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"reflect"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -84,6 +86,9 @@ func (e *env) again(reg *registry.Registry, engine *policy.Engine) (*config.Conf
 	if err != nil {
 		return nil, err
 	}
+	if !l.fromFile { // a server that was started from a file never falls back on what is assumed without one
+		return nil, fmt.Errorf("%s: %w", e.configPath, fs.ErrNotExist)
+	}
 	if l.cfg == nil {
 		printProblems(e.stderr, l.problems, e.lang, true)
 		return nil, fmt.Errorf("%s: %d problems, the first at line %d", e.configPath, len(l.problems), l.problems[0].Line)
@@ -99,6 +104,7 @@ func (c *serveCmd) follow(e *env, s *wiring.Server, o wiring.Options) error {
 	changed, closeWatch := watch(e, o)
 	defer closeWatch()
 	var due <-chan time.Time
+	started := s.Config()
 	for {
 		select {
 		case <-e.ctx.Done():
@@ -106,25 +112,47 @@ func (c *serveCmd) follow(e *env, s *wiring.Server, o wiring.Options) error {
 		case err := <-s.Failed():
 			return err
 		case <-hup:
-			reload(e.ctx, s, o.Log)
+			reload(e.ctx, s, started, o.Log)
 		case <-changed:
 			due = time.After(settle)
 		case <-due:
 			due = nil
-			reload(e.ctx, s, o.Log)
+			reload(e.ctx, s, started, o.Log)
 		}
 	}
 }
 
-func reload(ctx context.Context, s *wiring.Server, log *slog.Logger) {
+// reload puts the file in force and logs what came of it. started is the configuration that the listeners were opened with.
+func reload(ctx context.Context, s *wiring.Server, started *config.Config, log *slog.Logger) {
 	if err := s.Reload(ctx); err != nil {
 		log.LogAttrs(ctx, slog.LevelError, "reload failed, the old configuration goes on", slog.String("error", err.Error()))
 		return
 	}
 	log.LogAttrs(ctx, slog.LevelInfo, "reloaded", slog.String("config", s.Config().Digest()))
+	if keys := needRestart(started, s.Config()); len(keys) > 0 {
+		log.LogAttrs(ctx, slog.LevelWarn, "changed keys that take a restart", slog.Any("keys", keys))
+	}
 }
 
-// watch reports changes of the configuration file. The folder is watched, because editors replace files.
+// needRestart names the keys that differ and that a reload does not put in force: listeners and the data folder stay as
+// they were started.
+func needRestart(was, is *config.Config) (keys []string) {
+	for _, k := range []struct {
+		name    string
+		was, is any
+	}{
+		{"listen", was.Listen, is.Listen}, {"tls", was.TLS, is.TLS}, {"trusted_proxies", was.TrustedProxies, is.TrustedProxies},
+		{"admin", was.Admin, is.Admin}, {"data", was.Data, is.Data}, {"store", was.Store, is.Store}, {"journal", was.Journal, is.Journal},
+	} {
+		if !reflect.DeepEqual(k.was, k.is) {
+			keys = append(keys, k.name)
+		}
+	}
+	return keys
+}
+
+// watch reports changes of the configuration file. The folder is watched, because editors replace files; and the file is
+// looked at on every event of the folder, because it may be a link whose target is swapped, as in a mounted ConfigMap.
 func watch(e *env, o wiring.Options) (<-chan struct{}, func()) {
 	changed := make(chan struct{}, 1)
 	if o.Load == nil {
@@ -138,10 +166,12 @@ func watch(e *env, o wiring.Options) (<-chan struct{}, func()) {
 		o.Log.LogAttrs(e.ctx, slog.LevelWarn, "configuration is not watched; send SIGHUP to reload", slog.String("error", err.Error()))
 		return changed, func() {}
 	}
-	name := filepath.Clean(e.configPath)
+	name, last := filepath.Clean(e.configPath), look(e.configPath)
 	go func() { // ends when the watcher is closed
 		for ev := range w.Events {
-			if filepath.Clean(ev.Name) == name && !ev.Has(fsnotify.Chmod) {
+			now := look(e.configPath)
+			if !unchanged(last, now) || filepath.Clean(ev.Name) == name && !ev.Has(fsnotify.Chmod) {
+				last = now
 				select {
 				case changed <- struct{}{}:
 				default:
@@ -150,6 +180,24 @@ func watch(e *env, o wiring.Options) (<-chan struct{}, func()) {
 		}
 	}()
 	return changed, func() { _ = w.Close() }
+}
+
+// unchanged reports whether two looks at a path found the same file in the same state; nil is no file. Time and size alone
+// are not enough: files made within a clock tick may share both.
+func unchanged(was, is os.FileInfo) bool {
+	if was == nil || is == nil {
+		return was == nil && is == nil
+	}
+	return os.SameFile(was, is) && was.ModTime().Equal(is.ModTime()) && was.Size() == is.Size()
+}
+
+// look is os.Stat, nil where there is nothing to see.
+func look(path string) os.FileInfo {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil
+	}
+	return info
 }
 
 func startError(e *env, err error) error {
