@@ -189,6 +189,7 @@ func (c *carrier) errorStatus(j *judged, ans *upstream.Answer) upstream.Outcome 
 }
 
 func (c *carrier) classified(e *openai.Error, class provider.Class, after time.Duration) upstream.Outcome {
+	c.out.target.conceal(e)
 	c.last, c.out.code, c.out.result = e, string(class), resultUpstream
 	o := upstream.Outcome{Kind: upstream.Fatal, Reason: string(class), After: after}
 	switch {

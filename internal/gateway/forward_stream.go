@@ -28,12 +28,14 @@ func (c *carrier) stream(j *judged, ans *upstream.Answer, f *provider.Answer) (u
 
 // sink prepares the client's side; its headers go out with the first bytes.
 func (c *carrier) sink(j *judged, ans *upstream.Answer, f *provider.Answer) *sink {
-	return newSink(c.w, c.g.opts.Now, c.g.opts.Patience, func(h http.Header) {
+	s := newSink(c.w, c.g.opts.Now, c.g.opts.Patience, func(h http.Header) {
 		upstream.CopyHeader(h, ans.Header)
 		h.Set("Content-Type", "text/event-stream; charset=utf-8")
 		c.headers(h, j.Target, c.adapted(j, f))
 		c.in.forget()
 	})
+	s.conceal = j.Target.conceal
+	return s
 }
 
 // ended judges how a stream came to its end.

@@ -359,33 +359,53 @@ func TestUpstreamTooSlow(t *testing.T) {
 	}
 }
 
-// A long answer is streamed on; one that stops short must not look whole.
+// A long answer is whole at the client, whether its dialect lets it pass in pieces or not; one that stops short must not
+// look whole.
 func TestLongAnswers(t *testing.T) {
-	text := strings.Repeat("长", 400<<10)
-	whole := strings.Replace(completion, `"ok"`, `"`+text+`"`, 1)
-	up := newUpstream(t, func(w http.ResponseWriter, r *http.Request, n int) {
-		w.Header().Set("Content-Type", "application/json")
-		if n == 0 {
-			io.WriteString(w, whole)
-			return
-		}
-		w.Header().Set("Content-Length", fmt.Sprint(len(whole)))
-		io.WriteString(w, whole[:len(whole)-100])
-	})
-	g := start(t, setup{home: up})
-	got := g.chat(t, ask("home-only", "hi"))
-	if got.Status != 200 || got.Body != whole {
-		t.Fatalf("%d, %d bytes of %d", got.Status, len(got.Body), len(whole))
+	whole := strings.Replace(completion, `"ok"`, `"`+strings.Repeat("长", 400<<10)+`"`, 1)
+	for _, model := range []string{"home-only", "plain-only"} {
+		t.Run(model, func(t *testing.T) {
+			up := newUpstream(t, func(w http.ResponseWriter, r *http.Request, n int) {
+				w.Header().Set("Content-Type", "application/json")
+				if n == 0 {
+					io.WriteString(w, whole)
+					return
+				}
+				w.Header().Set("Content-Length", fmt.Sprint(len(whole)))
+				io.WriteString(w, whole[:len(whole)-100])
+			})
+			g := start(t, setup{home: up})
+			got := g.chat(t, ask(model, "hi"))
+			if got.Status != 200 || got.Body != whole {
+				t.Fatalf("%d, %d bytes of %d", got.Status, len(got.Body), len(whole))
+			}
+			c := g.trail(t, got.id()).conclusion
+			if c.sub("usage")["total"] != float64(8) || c.sub("usage").str("source") != "provider" || c["bytes_out"] != float64(len(whole)) {
+				t.Errorf("%v", c)
+			}
+			got = g.chat(t, ask(model, "hi"))
+			if got.Status == 200 && !strings.Contains(got.Body, "!!") {
+				t.Errorf("a cut answer looks whole: %d bytes", len(got.Body))
+			}
+			if c := g.trail(t, got.id()).conclusion; c.str("outcome") == "ok" {
+				t.Errorf("%v", c)
+			}
+		})
 	}
-	c := g.trail(t, got.id()).conclusion
-	if c.sub("usage")["total"] != float64(8) || c.sub("usage").str("source") != "provider" || c["bytes_out"] != float64(len(whole)) {
-		t.Errorf("%v", c)
-	}
-	got = g.chat(t, ask("home-only", "hi"))
-	if got.Status == 200 && !strings.Contains(got.Body, "!!") {
-		t.Errorf("a cut answer looks whole: %d bytes", len(got.Body))
-	}
-	if c := g.trail(t, got.id()).conclusion; c.str("outcome") == "ok" {
-		t.Errorf("%v", c)
+}
+
+// An answer that is slow to be taken gets a deadline too.
+func TestSlowReaderOfAWholeAnswer(t *testing.T) {
+	for _, model := range []string{"home-only", "plain-only"} {
+		t.Run(model, func(t *testing.T) {
+			whole := strings.Replace(completion, `"ok"`, `"`+strings.Repeat("x", 15<<20)+`"`, 1)
+			up := newUpstream(t, func(w http.ResponseWriter, _ *http.Request, _ int) { io.WriteString(w, whole) })
+			g := bare(t, setup{home: up}, gateway.Options{Patience: gateway.Patience{Write: 50 * time.Millisecond}}, nil)
+			res := g.open(t, context.Background(), "POST", "/v1/chat/completions", ask(model, "hi"))
+			defer res.Body.Close()
+			if c := g.trail(t, res.Header.Get("X-Request-Id")).conclusion; c.str("outcome") != "client_gone" {
+				t.Errorf("%v", c)
+			}
+		})
 	}
 }

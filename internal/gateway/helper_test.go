@@ -105,7 +105,9 @@ providers:
   - {id: home, catalog: custom, base_url: %[3]s/v1, key: %[4]s, facts: {source: domestic_api, place: [CN], filed: true, filing_no: Example-Filing-0001}, %[5]s}
   - {id: abroad, catalog: custom, base_url: %[6]s/v1, key: %[7]s, facts: {source: azure_global, place: [SE], filed: false}, %[5]s}
   - {id: unknown, catalog: custom, base_url: %[6]s/v1, key: %[7]s, %[5]s}
+  - {id: plain, catalog: practice, base_url: %[3]s/v1, key: %[4]s, facts: {source: domestic_api, place: [CN], filed: true}, %[5]s}
 routes:
+  - {model: plain-only, to: [plain/m]}
   - {model: gpt-4o, to: [abroad/big, home/small]}
   - {model: home-only, to: [home/small]}
   - {model: home-twice, to: [home/small, home/other]}

@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"encoding/json/jsontext"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -8,6 +10,7 @@ import (
 	"homeport/audit"
 	"homeport/internal/appkey"
 	"homeport/internal/limit"
+	"homeport/internal/openai"
 	"homeport/internal/provider"
 	"homeport/internal/upstream"
 	"homeport/policy"
@@ -89,11 +92,28 @@ type Target struct {
 	Practice bool
 	// Cost of a call in micro-CNY; ok is false when a price is unknown. Nil: unknown.
 	Cost func(now time.Time, in, out, cached int64) (micro int64, ok bool)
+	// Conceal hides the upstream's credential in what the upstream says of a failure (attack case D1); nil without one.
+	Conceal *strings.Replacer
 	// FactsJSON are the members of the facts that belong to this target.
 	FactsJSON []byte
 	Meters    TargetMeters
 
 	fragments sync.Map // *policy.Decision → []byte, the target's part of a decision event without edits
+}
+
+// conceal takes the upstream's credential out of an error that is made of the upstream's words.
+func (t *Target) conceal(e *openai.Error) {
+	if t.Conceal == nil {
+		return
+	}
+	for _, s := range [...]*string{&e.Type, &e.Code, &e.Param, &e.Message} {
+		*s = t.Conceal.Replace(*s)
+	}
+	for _, v := range [...]*jsontext.Value{&e.Homeport, &e.Inner} {
+		if *v != nil {
+			*v = jsontext.Value(t.Conceal.Replace(string(*v)))
+		}
+	}
 }
 
 // PlaceHeader is x-homeport-place: ISO codes separated by commas, or unknown.

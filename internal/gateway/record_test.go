@@ -300,3 +300,10 @@ func mustJSON(t testing.TB, v any) []byte {
 	}
 	return b
 }
+
+// failingJournal records nothing.
+type failingJournal struct{ gateway.Journal }
+
+func (f *failingJournal) Append(context.Context, []byte) error { return errDisk }
+
+func (f *failingJournal) Join([]byte) error { return errDisk }

@@ -45,6 +45,7 @@ type sink struct {
 	w         http.ResponseWriter
 	rc        *http.ResponseController
 	commit    func(h http.Header) // sets the answer's headers, once
+	conceal   func(e *openai.Error)
 	now       func() time.Time
 	patience  Patience
 	committed bool
@@ -211,6 +212,7 @@ func copyEvents(s *sink, body io.Reader, buf []byte, f follower) (end streamEnd)
 			return end
 		case apiErr != nil:
 			end.InBand = apiErr
+			s.conceal(apiErr)
 			s.fail(apiErr)
 			return end
 		case done:

@@ -122,6 +122,9 @@ func (b *builder) target(in *instance, model string) (*gateway.Target, error) {
 		t.Call.Model, t.Call.BaseModel = d, model
 	}
 	t.Call.Rules = in.wire.For(or(t.Call.BaseModel, model))
+	if key := in.cfg.Key.Reveal(); key != "" {
+		t.Conceal = strings.NewReplacer(key, "[…]")
+	}
 	gate := upstream.GateConfig{Concurrency: in.cfg.Concurrency, Wait: time.Second}
 	if !in.cfg.Breaker.Off {
 		gate.Breaker = &upstream.BreakerConfig{Failures: in.cfg.Breaker.Failures, Cooldown: in.cfg.Breaker.Cooldown}
