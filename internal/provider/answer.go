@@ -27,6 +27,10 @@ type Answer struct {
 	tail          []byte // what follows the value of "choices"; empty when unknown, for it ends at least in a brace
 	buf           []byte // the event built last; reused
 
+	// The last plain event around its content, and where that content stood after the head; see alike.
+	before, after []byte
+	content       openai.Span
+
 	id      string // pinned: clients refuse a stream whose id changes
 	created int64
 	model   string
@@ -78,6 +82,9 @@ func (a *Answer) Event(name string, data []byte) (out []byte, emit, done bool, e
 	if a.done {
 		return nil, false, true, nil
 	}
+	if len(a.before) > 0 && name == "" && a.alike(data) {
+		return data, true, false, nil
+	}
 	if len(a.head) > 0 && name == "" && bytes.HasPrefix(data, a.head) {
 		if out, ok := a.quick(data); ok {
 			return out, true, false, nil
@@ -114,10 +121,34 @@ func (a *Answer) quick(data []byte) ([]byte, bool) {
 	a.count.add(count)
 	a.emitted = true
 	if a.newHead == nil {
+		a.learn(data, len(a.head))
 		return data, true
 	}
 	a.buf = append(append(a.buf[:0], a.newHead...), rest...)
 	return a.buf, true
+}
+
+// learn keeps what surrounds the content of an event that went on untouched, whose "choices" value begins at from.
+func (a *Answer) learn(data []byte, from int) {
+	a.before, a.after = a.before[:0], a.after[:0]
+	if t := a.content; t.End > 0 {
+		a.before, a.after = append(a.before, data[:from+t.Start]...), append(a.after, data[from+t.End:]...)
+	}
+}
+
+// alike reports whether an event differs from the last plain one in its content alone. Then nothing in it wants a look: what
+// surrounds the content was judged, and content without a quote, a backslash or a line break ends where it seems to.
+func (a *Answer) alike(data []byte) bool {
+	n := len(data) - len(a.after)
+	if n < len(a.before) || !bytes.HasPrefix(data, a.before) || !bytes.HasSuffix(data, a.after) {
+		return false
+	}
+	text := data[len(a.before):n]
+	if bytes.IndexByte(text, '"') >= 0 || bytes.IndexByte(text, '\\') >= 0 || bytes.IndexByte(text, '\n') >= 0 {
+		return false
+	}
+	a.count.text(text)
+	return true
 }
 
 // plainChoice walks the strings of b, which begins at the value of "choices", and reports whether none of its members
@@ -129,6 +160,8 @@ func (a *Answer) plainChoice(b []byte, open int) (count charCount, ok bool) {
 	}
 	body := false
 	depth := 1
+	texts := 0
+	a.content = openai.Span{}
 	for i := 1; i < len(b); i++ {
 		switch b[i] {
 		case '"':
@@ -187,6 +220,11 @@ func (a *Answer) plainChoice(b []byte, open int) (count charCount, ok bool) {
 				return count, false
 			}
 			count.text(text)
+			if texts++; texts == 1 && string(name) == "content" {
+				a.content = openai.Span{Start: v + 1, End: end - 1}
+			} else {
+				a.content = openai.Span{}
+			}
 			i = end - 1
 		case "usage", "error", "finish_reason", "tool_calls", "function_call", "reasoning", "reasoning_details", "base_resp",
 			"message", "error_code", "prompt_filter_results", "audio":
