@@ -127,7 +127,7 @@ type instance struct {
 	Admin  string
 	Dir    string // data folder
 	Logs   *logs
-	Server *wiring.Server // nil for one made by bare
+	Server *wiring.Server // nil for one made by bare, and once closed
 }
 
 // start runs the whole server on loopback until the test ends.
@@ -145,14 +145,21 @@ func start(t testing.TB, s setup) *instance {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		http.DefaultClient.CloseIdleConnections()
-		if err := g.Server.Close(patience); err != nil {
-			t.Errorf("close: %v", err)
-		}
-	})
+	t.Cleanup(func() { g.close(t) })
 	g.URL, g.Admin = "http://"+g.Server.Data, "http://"+g.Server.Admin
 	return g
+}
+
+// close ends the server; a second call does nothing.
+func (g *instance) close(t testing.TB) {
+	if g.Server == nil {
+		return
+	}
+	http.DefaultClient.CloseIdleConnections()
+	if err := g.Server.Close(patience); err != nil {
+		t.Errorf("close: %v", err)
+	}
+	g.Server = nil
 }
 
 // bare runs the data plane alone, with a journal and time limits of the test's choice. wrap may be nil.
