@@ -290,3 +290,69 @@ func (s *scanner) text(n name) string {
 	u, _ := Unquote(s.b[n.Start-1 : n.End+1])
 	return string(u)
 }
+
+// Valid reports whether b is one strictly valid JSON value, as [Parse] asks of a request, with nothing but space around it.
+func Valid(b []byte) bool {
+	s := scanner{b: b}
+	if !s.any(0) {
+		return false
+	}
+	s.space()
+	return s.i == len(b)
+}
+
+// any moves over one value of any kind.
+func (s *scanner) any(depth int) bool {
+	if depth > MaxDepth {
+		return false
+	}
+	switch c := s.peek(); {
+	case c == '"':
+		_, _, ok := s.str()
+		return ok
+	case c == '{':
+		return s.anyObject(depth + 1)
+	case c == '[':
+		s.i++
+		if s.peek() == ']' {
+			s.i++
+			return true
+		}
+		for {
+			if !s.any(depth + 1) {
+				return false
+			}
+			if s.peek() != ',' {
+				return s.take(']')
+			}
+			s.i++
+		}
+	case c == '-' || c >= '0' && c <= '9':
+		_, ok := s.number()
+		return ok
+	case c == 't' || c == 'f' || c == 'n':
+		return s.literal()
+	}
+	return s.unexpected()
+}
+
+func (s *scanner) anyObject(depth int) bool {
+	s.i++
+	if s.peek() == '}' {
+		s.i++
+		return true
+	}
+	mark := s.begin()
+	var seen map[string]struct{}
+	for {
+		text, escaped, ok := s.str()
+		if !ok || !s.unique(mark, name{text, escaped}, &seen) || !s.take(':') || !s.any(depth) {
+			return false
+		}
+		if s.peek() != ',' {
+			s.end(mark)
+			return s.take('}')
+		}
+		s.i++
+	}
+}

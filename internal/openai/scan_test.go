@@ -104,3 +104,18 @@ func BenchmarkJSONText32K(b *testing.B) {
 		}
 	}
 }
+
+// FuzzValid holds Valid to the standard library's opinion of a whole value.
+func FuzzValid(f *testing.F) {
+	for _, seed := range []string{`{}`, ` [1, "a", {"b":null}] `, `"\ud83d\ude00"`, `-0`, `tru`, `[1,]`, `{"a":1,"a":2}`, `1 2`, ``, `{"a":}`, "\"\xff\""} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if strings.Count(string(b), "[")+strings.Count(string(b), "{") > openai.MaxDepth {
+			return // depths differ by design
+		}
+		if got, want := openai.Valid(b), jsontext.Value(b).IsValid(); got != want {
+			t.Fatalf("Valid says %v, jsontext %v", got, want)
+		}
+	})
+}

@@ -218,7 +218,12 @@ func hasAnswer(top []openai.Field) bool {
 
 // validJSON checks bytes that come from outside before the span helpers of openai walk them.
 func validJSON(b []byte) bool {
-	return len(b) > 0 && jsontext.Value(b).IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	return len(b) > 0 && (openai.Valid(b) || tolerated(b))
+}
+
+// tolerated is what an upstream may send and a client may not: repeated names and invalid UTF-8.
+func tolerated(b []byte) bool {
+	return jsontext.Value(b).IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 }
 
 // scalar is the text of a string, number or boolean; "" for null, empty spans and anything else.
