@@ -17,7 +17,8 @@ build: ## one static binary at bin/homeport
 test: ## everything, race detector on
 	@scripts/need.sh gcc npm
 	@cd tests/clients && npm ci --no-audit --no-fund --loglevel=error
-	CGO_ENABLED=1 go test -race -timeout 15m ./...
+	CGO_ENABLED=1 go build -race -o bin/homeport.race ./cmd/homeport
+	HOMEPORT_BINARY=$(CURDIR)/bin/homeport.race CGO_ENABLED=1 go test -race -timeout 15m ./...
 
 check: ## format, vet, staticcheck, import rules, licences, modules, other platforms
 	@scripts/check.sh

@@ -77,6 +77,7 @@ type carrier struct {
 // made durable as an attempt before its bytes leave (invariant 3). It answers the client in every case.
 func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, p *Pipeline, app *App, ex *exchange, in *admitted, ru *ruling, rec *recorded) outcome {
 	c := &carrier{g: g, w: w, r: r, app: app, ex: ex, in: in, ru: ru, rec: rec, body: rec.body}
+	rec.body = nil // the carrier's until it is sent
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel() // an upstream is stopped as soon as nobody reads it
 	plan := upstream.Plan{Steps: ru.order, Budget: maxBackoff}
