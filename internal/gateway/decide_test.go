@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// Invariants 3 and 8 on real requests: what a request holds decides where it may go, and what cannot be read counts as
+// By invariant 3 and invariant 8, on real requests: what a request holds decides where it may go, and what cannot be read counts as
 // what it may hold.
 func TestContentDecidesTheTarget(t *testing.T) {
 	home, abroad := newUpstream(t, answering), newUpstream(t, answering)
@@ -125,7 +125,7 @@ func refusal(t *testing.T, a answer) refused {
 	return r
 }
 
-// Invariant 7: a refusal says which rules decided, what they cite and what to do, and never the matched text.
+// By invariant 7, a refusal says which rules decided, what they cite and what to do, and never the matched text.
 func TestRefusals(t *testing.T) {
 	up := newUpstream(t, answering)
 	g := start(t, setup{home: up, abroad: up})
@@ -223,7 +223,7 @@ func TestNeedsApprovalRefuses(t *testing.T) {
 	}
 }
 
-// Invariant 4: a client's words about its data only tighten.
+// By invariant 4, a client's words about its data only tighten.
 func TestDataClassOnlyTightens(t *testing.T) {
 	home, abroad := newUpstream(t, answering), newUpstream(t, answering)
 	g := start(t, setup{home: home, abroad: abroad})

@@ -104,7 +104,7 @@ func TestResponseHeaders(t *testing.T) {
 	}
 }
 
-// Invariant 8: a place or a filing that nobody declared is said to be unknown, or is not said.
+// By invariant 8, a place or a filing that nobody declared is said to be unknown, or is not said.
 func TestUnknownIsSaid(t *testing.T) {
 	up := newUpstream(t, answering)
 	g := start(t, setup{abroad: up})
@@ -118,7 +118,7 @@ func TestUnknownIsSaid(t *testing.T) {
 	}
 }
 
-// Invariant 6: every member of a request arrives, in the client's own bytes.
+// By invariant 6, every member of a request arrives, in the client's own bytes.
 func TestNothingIsDroppedOnTheWay(t *testing.T) {
 	up := newUpstream(t, answering)
 	g := start(t, setup{home: up})

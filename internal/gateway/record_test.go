@@ -56,7 +56,7 @@ func kindOf(t testing.TB, payload []byte) string {
 	return string(kind)
 }
 
-// Invariant 1: what cannot be recorded is not sent.
+// By invariant 1, what cannot be recorded is not sent.
 func TestUnrecordedMeansUnsent(t *testing.T) {
 	for name, failure := range map[string]error{
 		"disk": errDisk, "stopped": audit.ErrStopped, "closed": audit.ErrClosed, "wait": audit.ErrUnrecorded, "too large": audit.ErrTooLarge,
@@ -188,7 +188,7 @@ func TestClientLeavesDuringRecord(t *testing.T) {
 	}
 }
 
-// Invariant 2: the upstream gets exactly the bytes that the plan's edits make of the request, and decision and attempt hold
+// By invariant 2, the upstream gets exactly the bytes that the plan's edits make of the request, and decision and attempt hold
 // the HMAC of exactly these bytes under the app's key of the month.
 func TestSentBytesAreThoseCommittedTo(t *testing.T) {
 	wire, err := provider.Load("custom")

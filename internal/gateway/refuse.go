@@ -123,11 +123,11 @@ func deniedMessage(v policy.Verdict, f *policy.Fired, lang speech) string {
 		zh, en = "该请求须先取得许可或完成手续", "This request needs an approval first"
 	}
 	if f != nil {
-		zh += "（规则 " + f.Rule + "）：" + f.Do.ZH
-		en += " (rule " + f.Rule + "): " + f.Do.EN
+		zh += "（规则 " + f.Rule + "）：" + f.Do.ZH + "。"
+		en += " (rule " + f.Rule + "): " + f.Do.EN + "."
 		if len(f.Cites) > 0 {
-			zh += " 依据：" + f.Cites[0].ZH()
-			en += " Cited: " + f.Cites[0].EN()
+			zh += "依据：" + f.Cites[0].ZH() + "。"
+			en += " Cited: " + f.Cites[0].EN() + "."
 		}
 	}
 	return lang.pick(zh, en)

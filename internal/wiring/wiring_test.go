@@ -176,7 +176,7 @@ func TestFailedStartLeavesNothing(t *testing.T) {
 	stop(t, start(t, o, taken))
 }
 
-// Invariant 7: reloads are acts of administration, with the digests before and after; one that fails changes nothing.
+// By invariant 7, reloads are acts of administration, with the digests before and after; one that fails changes nothing.
 func TestReload(t *testing.T) {
 	dir := t.TempDir()
 	o := options(t)
