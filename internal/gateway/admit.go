@@ -159,10 +159,13 @@ func (g *Gateway) admit(w http.ResponseWriter, r *http.Request, p *Pipeline, app
 
 // headers reads what a client may say about its request besides the body.
 func (in *admitted) headers(h http.Header) *openai.Error {
-	var ok bool
-	if in.class, ok = dataClasses[strings.ToLower(h.Get("X-Homeport-Data-Class"))]; !ok {
-		return openai.BadRequest("x-homeport-data-class", "invalid_value",
-			"x-homeport-data-class must be personal, sensitive, important, core or state_secret. x-homeport-data-class 的取值无效。")
+	for _, v := range h["X-Homeport-Data-Class"] {
+		class, ok := dataClasses[strings.ToLower(v)]
+		if !ok {
+			return openai.BadRequest("x-homeport-data-class", "invalid_value",
+				"x-homeport-data-class must be personal, sensitive, important, core or state_secret. x-homeport-data-class 的取值无效。")
+		}
+		in.class = max(in.class, class) // of several, the strictest
 	}
 	in.subject, in.conversation, in.idempotency = h.Get("X-Homeport-Subject"), h.Get("X-Homeport-Conversation"), h.Get("Idempotency-Key")
 	for _, v := range [...]string{in.subject, in.conversation, in.idempotency} {

@@ -236,6 +236,16 @@ func TestDataClassOnlyTightens(t *testing.T) {
 	if abroad.count() != 0 {
 		t.Errorf("%d went abroad", abroad.count())
 	}
+	req, _ := http.NewRequest("POST", g.URL+"/v1/chat/completions", strings.NewReader(ask("gpt-4o", "hi")))
+	req.Header = http.Header{"Authorization": {"Bearer " + appKey}, "X-Homeport-Data-Class": {"none", "sensitive"}}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if res.Header.Get("X-Homeport-Target") == "abroad/big" {
+		t.Error("of two classes the milder one counted")
+	}
 	got := g.chat(t, ask("gpt-4o", residentID), "X-Homeport-Data-Class", "none")
 	if got.Header.Get("X-Homeport-Target") != "home/small" || abroad.count() != 0 {
 		t.Errorf("none loosened: %s", got.Header.Get("X-Homeport-Target"))

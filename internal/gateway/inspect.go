@@ -3,7 +3,6 @@ package gateway
 import (
 	"encoding/json/jsontext"
 	"fmt"
-	"slices"
 	"sync"
 
 	"homeport/internal/openai"
@@ -58,6 +57,7 @@ type scratch struct {
 	ends  []int // where each of several joined places ends in text
 	most  int   // bytes of text that have held content since it was cleared
 	found []pii.Finding
+	own   []pii.Finding // of single places among joined ones, as spans of text
 	parts []openai.Text
 }
 
@@ -113,17 +113,35 @@ func (s *scratch) scan(out *Findings, raw []byte, texts []openai.Text) error {
 		return nil
 	}
 	at := 0
+	s.own = s.own[:0]
 	for _, end := range s.ends {
 		s.found = pii.Scan(s.found[:0], text[at:end])
 		for _, f := range s.found {
 			out.add(f.Type)
+			s.own = append(s.own, pii.Finding{Type: f.Type, Start: at + f.Start, End: at + f.End})
 		}
 		at = end
 	}
 	s.found = pii.Scan(s.found[:0], text)
-	for _, f := range s.found {
-		i, _ := slices.BinarySearch(s.ends, f.Start+1)
-		if s.ends[i] < f.End {
+	own, ends := s.own, s.ends
+	for _, f := range s.found { // all three in order of place: one pass
+		for ends[0] <= f.Start {
+			ends = ends[1:]
+		}
+		for len(own) > 0 && own[0].End <= f.Start {
+			own = own[1:]
+		}
+		if ends[0] >= f.End {
+			continue // its own part has told of it
+		}
+		told := false
+		for _, o := range own {
+			if o.Start >= f.End {
+				break
+			}
+			told = told || o.Type == f.Type
+		}
+		if !told {
 			out.add(f.Type)
 		}
 	}
