@@ -218,9 +218,12 @@ func (c *carrier) headers(h http.Header, t *Target, adapted []byte) {
 	}
 }
 
-// adapted is x-homeport-adapted: the request's changes and those of the answer known so far.
+// adapted is x-homeport-adapted: the request's changes and those of the answer known so far; f may be nil.
 func (c *carrier) adapted(j *judged, f *provider.Answer) []byte {
 	b := provider.AppendAdapted(nil, j.plan.Adapted)
+	if f == nil {
+		return b
+	}
 	for _, a := range f.Adapted() {
 		if len(b) > 0 {
 			b = append(b, ',')

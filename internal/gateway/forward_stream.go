@@ -28,10 +28,14 @@ func (c *carrier) stream(j *judged, ans *upstream.Answer, f *provider.Answer) (u
 
 // sink prepares the client's side; its headers go out with the first bytes.
 func (c *carrier) sink(j *judged, ans *upstream.Answer, f *provider.Answer) *sink {
-	s := newSink(c.w, c.g.opts.Now, c.g.opts.Patience, func(h http.Header) {
+	s := newSink(c.w, c.g.opts.Now, c.g.opts.Patience, func(h http.Header, early bool) {
 		upstream.CopyHeader(h, ans.Header)
 		h.Set("Content-Type", "text/event-stream; charset=utf-8")
-		c.headers(h, j.Target, c.adapted(j, f))
+		follower := f
+		if early {
+			follower = nil // it may be at work on the first event
+		}
+		c.headers(h, j.Target, c.adapted(j, follower))
 		c.in.forget()
 	})
 	s.conceal = j.Target.conceal

@@ -283,6 +283,24 @@ func TestKeepAlive(t *testing.T) {
 	}
 }
 
+// The timer that commits and the first event may meet (for the race detector); whoever comes first, the stream is whole.
+func TestCommitMeetsTheFirstEvent(t *testing.T) {
+	odd := strings.ReplaceAll(chunk(`{"role":"assistant","content":"hi"}`, ""), `"index":0,`, "") // something to adapt, and to report
+	up := newUpstream(t, func(w http.ResponseWriter, _ *http.Request, n int) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		http.NewResponseController(w).Flush()
+		time.Sleep(time.Millisecond + time.Duration(n%40)*25*time.Microsecond)
+		io.WriteString(w, odd+plainStream)
+	})
+	g := bare(t, setup{home: up}, gateway.Options{Patience: gateway.Patience{Commit: 1500 * time.Microsecond}}, nil)
+	for range 120 {
+		got := g.chat(t, ask("home-only", "hi", `,"stream":true`))
+		if body := strings.ReplaceAll(got.Body, ": keep-alive\n\n", ""); got.Status != 200 || strings.Count(body, "data: ") != 4 || !strings.HasSuffix(body, done) {
+			t.Fatalf("%d %s", got.Status, got.Body)
+		}
+	}
+}
+
 // Headers that went out early fix the target: what then fails is an error event.
 func TestCommittedBeforeTheFirstEvent(t *testing.T) {
 	var g *instance

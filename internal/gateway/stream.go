@@ -44,11 +44,12 @@ type sink struct {
 	mu        sync.Mutex
 	w         http.ResponseWriter
 	rc        *http.ResponseController
-	commit    func(h http.Header) // sets the answer's headers, once
+	commit    func(h http.Header, early bool) // sets the answer's headers, once; early: from the timer, before any event
 	conceal   func(e *openai.Error)
 	now       func() time.Time
 	patience  Patience
 	committed bool
+	early     bool
 	closed    bool
 	dirty     bool // bytes were written since the last flush
 	last      time.Time
@@ -59,7 +60,7 @@ type sink struct {
 }
 
 // newSink prepares a stream to w. Nothing is sent before the first event, or before patience.Commit.
-func newSink(w http.ResponseWriter, now func() time.Time, patience Patience, commit func(http.Header)) *sink {
+func newSink(w http.ResponseWriter, now func() time.Time, patience Patience, commit func(h http.Header, early bool)) *sink {
 	s := &sink{w: w, rc: http.NewResponseController(w), commit: commit, now: now, patience: patience, last: now()}
 	s.timer = time.AfterFunc(patience.Commit, s.idle)
 	return s
@@ -76,7 +77,9 @@ func (s *sink) idle() {
 		s.timer.Reset(s.patience.KeepAlive - quiet)
 		return
 	}
+	s.early = !s.committed
 	s.put(keepAlive)
+	s.early = false
 	s.flush()
 	s.timer.Reset(s.patience.KeepAlive)
 }
@@ -92,7 +95,7 @@ func (s *sink) put(b []byte) {
 		h.Set("Content-Type", "text/event-stream; charset=utf-8")
 		h.Set("Cache-Control", "no-cache")
 		h.Set("X-Accel-Buffering", "no")
-		s.commit(h)
+		s.commit(h, s.early)
 		s.arm(s.now()) // an event larger than the server's buffer is written at once
 		s.w.WriteHeader(http.StatusOK)
 	}
