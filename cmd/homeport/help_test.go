@@ -82,7 +82,7 @@ func TestJSONNamesItsSchema(t *testing.T) {
 	}
 	args := map[string][]string{ // the rest of what a command needs, and nil for those that have no --json
 		"catalog providers": {}, "catalog models": {}, "catalog show": {"deepseek"}, "check": {}, "doctor": {}, "key create": {"default"}, "key list": {},
-		"key revoke": {"id"}, "schema": nil, "serve": nil, "tour": {}, "version": {},
+		"key revoke": {"id"}, "key admin": {}, "schema": nil, "serve": nil, "tour": {}, "version": {},
 	}
 	t.Chdir(t.TempDir())
 	getenv := func(name string) string { return map[string]string{"HOMEPORT_DETECT": "off"}[name] }

@@ -16,11 +16,12 @@ import (
 	"homeport/internal/wiring"
 )
 
-// keyCmd manages application keys.
+// keyCmd manages application keys, and replaces the admin secret.
 type keyCmd struct {
 	Create keyCreateCmd `cmd:"" help:"Make a key for an app; shown once. 为应用生成密钥，只显示一次。"`
 	List   keyListCmd   `cmd:"" help:"List keys. 列出密钥。"`
 	Revoke keyRevokeCmd `cmd:"" help:"Revoke a key, at once. 立即吊销密钥。"`
+	Admin  keyAdminCmd  `cmd:"" help:"Replace a lost admin secret; the new one is shown once. 更换遗失的管理密钥，新的只显示一次。"`
 }
 
 type keyCreateCmd struct {
@@ -36,6 +37,27 @@ type keyListCmd struct {
 type keyRevokeCmd struct {
 	ID   string `arg:"" help:"Id of the key, see key list. 密钥编号。"`
 	JSON bool   `name:"json" help:"One JSON object. 以 JSON 输出。"`
+}
+
+type keyAdminCmd struct {
+	JSON bool `name:"json" help:"One JSON object. 以 JSON 输出。"`
+}
+
+// Run makes a new admin secret and prints it, this once; the old one counts no more from now on.
+func (c keyAdminCmd) Run(e *env) error {
+	var made control.NewSecret
+	if err := changeState(e, control.Secret, struct{}{}, &made); err != nil {
+		return err
+	}
+	if c.JSON {
+		return writeJSON(e.stdout, struct {
+			Schema string `json:"schema"`
+			control.NewSecret
+		}{"homeport.key.admin.v1", made})
+	}
+	fmt.Fprintln(e.stdout, made.Secret)
+	_, err := fmt.Fprint(e.stderr, e.say("新的管理密钥，旧的已失效。只显示这一次，请立即保存。\n", "The new admin secret; the old one no longer counts. It is shown this once: keep it now.\n"))
+	return err
 }
 
 // Run makes a key and prints it, this once.
@@ -158,14 +180,21 @@ func keysHere(ctx context.Context, cfg *config.Config) (control.Handler, func() 
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("open journal: %w", err), store.Close())
 	}
+	record := func(ctx context.Context, what, on string, changed ...audit.Change) error {
+		now := time.Now()
+		ev := audit.Admin{Head: audit.Head{ID: audit.NewID(now), Time: now}, Who: "cli", What: what, On: on, Changed: changed}
+		if err := journal.Append(ctx, audit.AppendAdmin(nil, &ev)); err != nil {
+			return fmt.Errorf("record %s: %w", what, err)
+		}
+		return nil
+	}
 	keys := &control.Keys{Store: store, Apps: func() []string { return appIDs(cfg) }, Now: time.Now,
 		Record: func(ctx context.Context, c control.Change) error {
-			now := time.Now()
-			ev := audit.Admin{Head: audit.Head{ID: audit.NewID(now), Time: now}, Who: "cli", What: c.Verb, On: c.KeyID, Changed: []audit.Change{{Name: "app", New: c.App}}}
-			if err := journal.Append(ctx, audit.AppendAdmin(nil, &ev)); err != nil {
-				return fmt.Errorf("record %s: %w", c.Verb, err)
-			}
-			return nil
+			return record(ctx, c.Verb, c.KeyID, audit.Change{Name: "app", New: c.App})
 		}}
-	return keys.Verbs(), func() error { return errors.Join(journal.Close(), store.Close()) }, nil
+	secret := &control.AdminSecret{Store: store, Now: time.Now,
+		Record: func(ctx context.Context) error { return record(ctx, control.Secret, "") }}
+	verbs := keys.Verbs()
+	verbs[control.Secret] = secret.Verb
+	return verbs, func() error { return errors.Join(journal.Close(), store.Close()) }, nil
 }

@@ -82,10 +82,14 @@ func TestKeysWithoutServerAreRecorded(t *testing.T) {
 	id := keys[0].ID
 	command(exitFinding, "key", "create", "nobody") // refused: nothing is done, nothing recorded
 	command(exitDone, "key", "revoke", id)
+	admin := strings.TrimSpace(command(exitDone, "key", "admin"))
 
 	got := admins(t, data)
-	if len(got) != 2 {
+	if len(got) != 3 {
 		t.Fatalf("%d events, want one for each act", len(got))
+	}
+	if ev := got[2]; ev.What != "admin.secret" || ev.Who != "cli" || ev.On != "" || len(ev.Changed) != 0 {
+		t.Errorf("event 2: %s by %s on %q, %d changes", ev.What, ev.Who, ev.On, len(ev.Changed))
 	}
 	for i, what := range []string{"key.create", "key.revoke"} {
 		ev := got[i]
@@ -94,13 +98,17 @@ func TestKeysWithoutServerAreRecorded(t *testing.T) {
 		}
 	}
 	_, secret, _ := strings.Cut(strings.TrimPrefix(key, "sk-hp-"), "-")
+	_, adminSecret, _ := strings.Cut(strings.TrimPrefix(admin, "hp-admin-"), "-")
+	if len(secret) < 50 || len(adminSecret) < 50 {
+		t.Fatalf("secrets of %d and %d characters", len(secret), len(adminSecret))
+	}
 	err := filepath.WalkDir(data, func(path string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
 		text, err := os.ReadFile(path)
-		if bytes.Contains(text, []byte(secret)) {
-			t.Errorf("%s holds the key", filepath.Base(path))
+		if bytes.Contains(text, []byte(secret)) || bytes.Contains(text, []byte(adminSecret)) {
+			t.Errorf("%s holds a secret", filepath.Base(path))
 		}
 		return err
 	})
@@ -126,6 +134,9 @@ func TestKeyThatCannotBeRecorded(t *testing.T) {
 		t.Error("a key was printed")
 	}
 	command(exitFault, "key", "revoke", id)
+	if out := command(exitFault, "key", "admin"); out != "" {
+		t.Error("an admin secret was printed")
+	}
 	keys := keysOf(t, command(exitDone, "key", "list", "--json"))
 	if len(keys) != 1 || keys[0].Revoked != nil {
 		t.Errorf("%d keys; the first revoked: %v", len(keys), keys[0].Revoked != nil)

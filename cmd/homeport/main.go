@@ -33,7 +33,7 @@ type cli struct {
 	Catalog catalogCmd `cmd:"" help:"Providers and models: search, show. 供应商与模型目录。"`
 	Check   checkCmd   `cmd:"" help:"Validate the configuration without starting. 校验配置。"`
 	Doctor  doctorCmd  `cmd:"" help:"What is found, what is missing, how to fix it. 环境诊断。"`
-	Key     keyCmd     `cmd:"" help:"Application keys: create, list, revoke. 应用密钥。"`
+	Key     keyCmd     `cmd:"" help:"Application keys: create, list, revoke; admin: a new admin secret. 应用密钥；更换管理密钥。"`
 	Schema  schemaCmd  `cmd:"" help:"JSON Schema of the configuration, for editors. 配置的 JSON Schema。"`
 	Serve   serveCmd   `cmd:"" help:"Run the gateway. 运行网关。"`
 	Tour    tourCmd    `cmd:"" help:"A guided run on synthetic data. 导览。"`

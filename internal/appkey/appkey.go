@@ -77,6 +77,15 @@ func New() Made {
 	return Made{ID: id, Credential: cred, Hash: HashOf(cred), Last4: cred[len(cred)-4:]}
 }
 
+// AdminPrefix begins every admin secret.
+const AdminPrefix = "hp-admin-"
+
+// NewAdmin makes an admin secret from crypto/rand. It is no application key: Parse refuses it.
+func NewAdmin() (secret string, h Hash) {
+	secret = AdminPrefix + New().Credential[len(Prefix):]
+	return secret, HashOf(secret)
+}
+
 // Parse checks form and checksum of a made key and returns its id.
 func Parse(credential string) (id string, err error) {
 	if len(credential) != madeLen || !strings.HasPrefix(credential, Prefix) || credential[len(Prefix)+idLen] != '-' {

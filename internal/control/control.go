@@ -12,7 +12,7 @@
 //	{"ok":false,"error":{"code":"not_found","zh":"…","en":"…"}}
 //
 // Verbs are those of the Handler; the server answers when the change is in effect. A credential crosses the socket once,
-// in the answer to key.create, and is in no error and no log.
+// in the answer to key.create or admin.secret, and is in no error and no log.
 package control
 
 import (
@@ -35,6 +35,7 @@ const (
 	KeyCreate = "key.create"
 	KeyRevoke = "key.revoke"
 	KeyList   = "key.list"
+	Secret    = "admin.secret"
 	Reload    = "reload"
 )
 

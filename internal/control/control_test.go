@@ -343,6 +343,47 @@ func TestUnrecordedMeansUndone(t *testing.T) {
 	}
 }
 
+type secrets struct{ hashes []appkey.Hash }
+
+func (s *secrets) SetAdminSecret(_ context.Context, h appkey.Hash, _ time.Time) error {
+	s.hashes = append(s.hashes, h)
+	return nil
+}
+
+// The admin secret is replaced by a fresh one whose hash alone is stored, after the act was recorded; unrecorded, the old one stays.
+func TestAdminSecretIsReplaced(t *testing.T) {
+	var store secrets
+	recorded := 0
+	a := &control.AdminSecret{Store: &store, Now: time.Now, Record: func(context.Context) error {
+		if len(store.hashes) != recorded {
+			t.Error("done before it was recorded")
+		}
+		recorded++
+		return nil
+	}}
+	first, err := a.Replace(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := a.Replace(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if recorded != 2 || len(store.hashes) != 2 || !store.hashes[0].Equal(appkey.HashOf(first.Secret)) || !store.hashes[1].Equal(appkey.HashOf(second.Secret)) {
+		t.Errorf("%d recorded, %d stored", recorded, len(store.hashes))
+	}
+	if first.Secret == second.Secret || !strings.HasPrefix(first.Secret, appkey.AdminPrefix) || len(first.Secret) < 60 {
+		t.Error("the secret is not a fresh one of its kind")
+	}
+	if _, err := appkey.Parse(first.Secret); err == nil {
+		t.Error("an admin secret passes for an application key")
+	}
+	a.Record = func(context.Context) error { return errors.New("journal is closed") }
+	if made, err := a.Replace(ctx); err == nil || made.Secret != "" || len(store.hashes) != 2 {
+		t.Error("replaced without a record")
+	}
+}
+
 func TestDoTakesTheServerElseTheLock(t *testing.T) {
 	dir := folder(t)
 	here := func(context.Context) (control.Handler, func() error, error) {

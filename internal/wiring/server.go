@@ -182,6 +182,9 @@ func (s *Server) begin(ctx context.Context, cfg *config.Config) error {
 	keys := &control.Keys{Store: s.world.Store, Now: s.opts.Now, Apps: s.apps, Record: s.recordKey, Changed: func(ctx context.Context) error { return s.Rebuild(ctx) }}
 	verbs := keys.Verbs()
 	verbs[control.Reload] = s.reloadVerb
+	secret := &control.AdminSecret{Store: s.world.Store, Now: s.opts.Now,
+		Record: func(ctx context.Context) error { return s.record(ctx, "cli", control.Secret, "") }}
+	verbs[control.Secret] = secret.Verb
 	if s.control, err = control.Listen(ctx, s.lock, verbs); err != nil {
 		return err
 	}

@@ -134,10 +134,8 @@ func (s *Store) AdminSecret(ctx context.Context) (appkey.Hash, error) {
 // NewAdminSecret makes the secret of a first start if there is none and returns it; it is shown once and then exists
 // only as its hash. When there is one already, secret is empty.
 func (s *Store) NewAdminSecret(ctx context.Context, at time.Time) (secret string, err error) {
-	made := appkey.New()
+	cred, h := appkey.NewAdmin()
 	err = s.tx(ctx, "make admin secret", func(tx *sql.Tx) error {
-		cred := "hp-admin-" + made.Credential[len(appkey.Prefix):]
-		h := appkey.HashOf(cred)
 		res, err := tx.ExecContext(ctx, `INSERT INTO admin_secret (one, hash, created) VALUES (1, $1, $2) ON CONFLICT (one) DO NOTHING`, h[:], at.Unix())
 		if err != nil {
 			return err
