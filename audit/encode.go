@@ -219,6 +219,7 @@ func appendCommitments(dst []byte, c *Commitments) []byte {
 	dst = append(dst, `,"commitments":{`...)
 	at := len(dst)
 	dst = appendOptional(dst, "salt", c.Salt)
+	dst = appendOptional(dst, "alg", c.Alg)
 	dst = appendBase64(dst, "request", c.Request)
 	dst = appendBase64(dst, "idempotency", c.Idempotency)
 	dst = appendBase64(dst, "subject", c.Subject)

@@ -98,15 +98,20 @@ type Digests struct {
 	Packs  string `json:"packs,omitempty"`
 }
 
-// Commitments are HMAC-SHA256 values, 32 bytes each, nil where there is none.
-// Destroying the key that Salt names unlinks them.
+// Commitments are values of 32 bytes under one secret key, nil where there is
+// none. Destroying the key that Salt names unlinks them. Request is made with Alg;
+// the others are HMAC-SHA256 of name, a zero byte and value.
 type Commitments struct {
 	Salt         string `json:"salt,omitempty"`         // id of the key
+	Alg          string `json:"alg,omitempty"`          // AlgBLAKE2b
 	Request      []byte `json:"request,omitempty"`      // of the exact body sent
 	Idempotency  []byte `json:"idempotency,omitempty"`  // of the Idempotency-Key header
 	Subject      []byte `json:"subject,omitempty"`      // of x-homeport-subject
 	Conversation []byte `json:"conversation,omitempty"` // of the conversation
 }
+
+// AlgBLAKE2b is keyed BLAKE2b with 32 bytes of output (RFC 7693).
+const AlgBLAKE2b = "blake2b-256"
 
 // Decision is the event of one judged request, refused ones included. It holds
 // the first attempt. Nothing in it may come from the request's content: ids of

@@ -47,15 +47,15 @@ func (g *Gateway) record(ctx context.Context, p *Pipeline, app *App, ex *exchang
 		ev.Findings = append(ev.Findings, audit.Count{Type: "uninspected", N: int64(found.Uninspected)})
 	}
 	ev.Commitments.Salt = rec.key.ID
-	ev.Commitments.Subject = rec.commit("subject", in.subject)
-	ev.Commitments.Conversation = rec.commit("conversation", in.conversation)
-	ev.Commitments.Idempotency = rec.commit("idempotency", in.idempotency)
+	ev.Commitments.Subject = rec.key.header("subject", in.subject)
+	ev.Commitments.Conversation = rec.key.header("conversation", in.conversation)
+	ev.Commitments.Idempotency = rec.key.header("idempotency", in.idempotency)
 	if !r.Denied() {
 		j := &r.judged[r.order[0].Target]
 		rec.body = build(in.req, &j.plan)
 		ev.Chosen = j.ID
 		ev.Edits, ev.Adapted = edits(in.req, j), adaptedList(j.plan.Adapted)
-		ev.Commitments.Request = rec.key.Sum(rec.body)
+		ev.Commitments.Alg, ev.Commitments.Request = rec.key.body(rec.body)
 		ev.Bytes = int64(len(rec.body))
 	}
 	// A client that leaves now must not leave a decision behind of which nobody knows whether it was recorded.
@@ -79,9 +79,10 @@ func (g *Gateway) attempt(ctx context.Context, app *App, ex *exchange, in *admit
 		Head: audit.Head{ID: audit.NewID(g.opts.Now()), Time: g.opts.Now(), App: app.ID},
 		Ref:  ex.id, N: int64(n), Target: j.ID, Reason: reason,
 		Edits: edits(in.req, j), Adapted: adaptedList(j.plan.Adapted),
-		Commitments: audit.Commitments{Salt: rec.key.ID, Request: rec.key.Sum(body)},
+		Commitments: audit.Commitments{Salt: rec.key.ID},
 		Bytes:       int64(len(body)),
 	}
+	ev.Commitments.Alg, ev.Commitments.Request = rec.key.body(body)
 	if err := g.opts.Journal.Append(ctx, audit.AppendAttempt(nil, &ev)); err != nil {
 		return nil, fmt.Errorf("append attempt %d: %w", n, err)
 	}
@@ -97,15 +98,6 @@ func build(req *openai.Request, plan *provider.Plan) []byte {
 		size += len(e.New) - e.Len()
 	}
 	return openai.Apply(make([]byte, 0, size), req.Raw, plan.Edits)
-}
-
-// commit is the HMAC-SHA256 of a header's value under the app's key of the month, nil for an absent one. The name keeps
-// equal values of different headers apart.
-func (rec *recorded) commit(name, value string) []byte {
-	if value == "" {
-		return nil
-	}
-	return rec.key.Sum([]byte(name + "\x00" + value))
 }
 
 // edits names what differs between what was received and what this target is sent. Names only: no value of the client's.

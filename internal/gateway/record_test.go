@@ -2,8 +2,6 @@ package gateway_test
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -15,7 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/blake2b"
 	"homeport/audit"
+
 	"homeport/internal/gateway"
 	"homeport/internal/openai"
 	"homeport/internal/provider"
@@ -245,7 +245,7 @@ func TestSentBytesAreThoseCommittedTo(t *testing.T) {
 	}
 }
 
-// commitment is the HMAC of text under the key that the primary state keeps for id.
+// commitment is the keyed BLAKE2b of text under the key that the primary state keeps for id.
 func commitment(t *testing.T, g *instance, id, text string) string {
 	t.Helper()
 	store, err := sqlite.Open(context.Background(), filepath.Join(g.Dir, "state.db"))
@@ -257,7 +257,10 @@ func commitment(t *testing.T, g *instance, id, text string) string {
 	if err != nil {
 		t.Fatalf("salt %q: %v", id, err)
 	}
-	m := hmac.New(sha256.New, key)
+	m, err := blake2b.New256(key)
+	if err != nil {
+		t.Fatal(err)
+	}
 	io.WriteString(m, text)
 	return base64.StdEncoding.EncodeToString(m.Sum(nil))
 }

@@ -171,7 +171,11 @@ func (w *World) salt(ctx context.Context, app, month string) (*gateway.CommitKey
 	if err != nil {
 		return nil, err
 	}
-	k, _ := w.salts.LoadOrStore(id, gateway.NewCommitKey(id, secret))
+	made, err := gateway.NewCommitKey(id, secret)
+	if err != nil {
+		return nil, err
+	}
+	k, _ := w.salts.LoadOrStore(id, made)
 	return k.(*gateway.CommitKey), nil
 }
 
