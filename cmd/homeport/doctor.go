@@ -32,7 +32,7 @@ func (c doctorCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	items := doctor.Look(e.ctx, doctor.Input{Getenv: e.getenv, ConfigPath: e.configPath, FromFile: l.fromFile, Config: l.cfg, Problems: l.problems, Found: l.found,
+	items := doctor.Look(e.ctx, doctor.Input{Getenv: e.getenv, ConfigPath: e.configPath, FromFile: l.fromFile, Config: l.cfg, Problems: l.problems, Found: l.found, Unused: unusedKeys(reg, e.getenv),
 		Platform: fmt.Sprintf("homeport %s, %s, %s/%s", release, runtime.Version(), runtime.GOOS, runtime.GOARCH), DataAsOf: dataAsOf, Now: time.Now()})
 	worst := doctor.Worst(items)
 	if c.JSON {

@@ -93,7 +93,7 @@ func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 	defer stderr.Close()
 	cmd := exec.Command(path, args[1:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.MkAbs("."), stdout, stderr
-	for _, v := range []string{"PATH", "HOME", "TMPDIR", "WORK", "HOMEPORT_DETECT", "GOCOVERDIR", "LANG", "LC_ALL"} {
+	for _, v := range []string{"PATH", "HOME", "TMPDIR", "WORK", "HOMEPORT_DETECT", "GOCOVERDIR", "LANG", "LC_ALL", "OPENAI_API_KEY"} {
 		cmd.Env = append(cmd.Env, v+"="+ts.Getenv(v))
 	}
 	ts.Check(cmd.Start())

@@ -75,7 +75,7 @@ func (c *serveCmd) run(e *env, reg *registry.Registry, engine *policy.Engine, l 
 	startProfile(e)
 	pace()
 	debug.FreeOSMemory() // what the start needed and serving does not
-	c.banner(e, s, l, o.AppKey)
+	c.banner(e, s, l, o.AppKey, unusedKeys(reg, e.getenv))
 	err = c.follow(e, s, o)
 	return errors.Join(err, s.Close(c.Grace))
 }
@@ -212,8 +212,9 @@ func startError(e *env, err error) error {
 	return &exitError{code: exitFault, err: err, hint: "homeport doctor"}
 }
 
-// banner prints where to connect and what to paste. The key of a start without a file is shown here, this once.
-func (c *serveCmd) banner(e *env, s *wiring.Server, l loaded, key string) {
+// banner prints where to connect and what to paste. The key of a start without a file is shown here, this once;
+// unused names keys of the environment that are never used.
+func (c *serveCmd) banner(e *env, s *wiring.Server, l loaded, key string, unused []string) {
 	base := "http://" + dialable(s.Data) + "/v1"
 	if l.cfg.TLS != nil {
 		base = "https://" + dialable(s.Data) + "/v1"
@@ -230,6 +231,9 @@ func (c *serveCmd) banner(e *env, s *wiring.Server, l loaded, key string) {
 		p("  管理密钥   %s   （只显示这一次）", "  admin secret  %s   (shown this once)", s.AdminSecret)
 	}
 	p("  数据目录   %s", "  data       %s", l.cfg.Data)
+	if len(unused) > 0 {
+		p("  不使用     %s：这些服务不向中国内地提供，网关从不向其发送", "  not used   %s: these services are not offered in mainland China, and nothing is ever sent to them", strings.Join(unused, ", "))
+	}
 	if s.Unfinished > 0 {
 		p("  上次进程有 %d 个请求未记结论，已记为“进程结束，结果未知”", "  %d requests of the last process were left open; they are concluded as unknown", s.Unfinished)
 	}

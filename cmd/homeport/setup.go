@@ -138,6 +138,26 @@ func detectOptions(reg *registry.Registry, getenv func(string) string) detect.Op
 	return o
 }
 
+// unusedKeys names, sorted, the variables of the environment that hold a key of a service Homeport knows by name and never
+// sends to: OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY and the like. Their values are read by nobody.
+func unusedKeys(reg *registry.Registry, getenv func(string) string) []string {
+	var out []string
+	for name, ids := range reg.ByEnv() {
+		if !keyName(name) || getenv(name) == "" {
+			continue
+		}
+		used := slices.ContainsFunc(ids, func(id string) bool {
+			p, ok := reg.Provider(id)
+			return !ok || p.Target()
+		})
+		if !used {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
 // keyName tells variables that hold a bearer key from those that hold addresses, ids and halves of a signing pair.
 func keyName(name string) bool {
 	return strings.HasSuffix(name, "_API_KEY") || strings.HasSuffix(name, "_API_PASSWORD") || strings.HasSuffix(name, "_API_TOKEN")

@@ -46,6 +46,7 @@ type Input struct {
 	Config     *config.Config
 	Problems   []config.Problem
 	Found      []detect.Found
+	Unused     []string // variables with keys of services that are never called, such as OPENAI_API_KEY
 	Platform   string
 	DataAsOf   time.Time // the youngest date in the shipped data: a clock before it is wrong
 	Now        time.Time
@@ -58,7 +59,7 @@ func Look(ctx context.Context, in Input) []Item {
 		clock(in),
 		configuration(in),
 	}
-	out = append(out, providers(in)...)
+	out = append(append(out, providers(in)...), unused(in)...)
 	if in.Config == nil {
 		return out
 	}
@@ -147,6 +148,18 @@ func providers(in Input) []Item {
 		out = append(out, Item{ID: "provider", Status: OK, Found: config.Text{Zh: "配置的供应商：" + list, En: "configured providers: " + list}})
 	}
 	return out
+}
+
+// unused names keys of services that are never called: those who rely on them should know.
+func unused(in Input) []Item {
+	if len(in.Unused) == 0 {
+		return nil
+	}
+	list := strings.Join(in.Unused, ", ")
+	return []Item{{ID: "unused", Status: Warn,
+		Found: config.Text{Zh: "环境中的这些密钥从不用于调用上游：" + list, En: "keys of the environment that are never used to call a provider: " + list},
+		Fix: config.Text{Zh: "这些服务不向中国内地提供，Homeport 只认得名字，从不发送。请让应用改用本网关的地址与密钥，再删去这些变量",
+			En: "these services are not offered in mainland China: Homeport knows their names and never sends to them. Give the application this gateway's address and key, then remove the variables"}}}
 }
 
 func isRunning(ctx context.Context, data string) bool {

@@ -104,6 +104,8 @@ func TestItems(t *testing.T) {
 		"local server": {func(_ *testing.T, in *doctor.Input) {
 			in.Found = []detect.Found{{Catalog: "ollama", BaseURL: "http://127.0.0.1:11434/v1", Models: []string{"a", "b"}}}
 		}, "provider.ollama", doctor.OK, "2 models"},
+		"keys never used": {func(_ *testing.T, in *doctor.Input) { in.Unused = []string{"GEMINI_API_KEY", "OPENAI_API_KEY"} },
+			"unused", doctor.Warn, "never used to call a provider: GEMINI_API_KEY, OPENAI_API_KEY"},
 		"proxy": {func(_ *testing.T, in *doctor.Input) {
 			in.Getenv = func(k string) string { return map[string]string{"https_proxy": "http://canary"}[k] }
 		}, "proxy", doctor.Warn, "https_proxy"},
