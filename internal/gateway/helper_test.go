@@ -100,6 +100,7 @@ func (s setup) yaml(dir string) string {
 listen: 127.0.0.1:0
 admin: {listen: 127.0.0.1:0}
 data: %[1]q
+journal: {max_wait: 5s}
 %[2]s
 providers:
   - {id: home, catalog: custom, base_url: %[3]s/v1, key: %[4]s, facts: {source: domestic_api, place: [CN], filed: true, filing_no: Example-Filing-0001}, %[5]s}
@@ -121,6 +122,9 @@ apps:
 `, dir, s.top, home, homeKey, provider, abroad, awayKey, s.routes, appKey, s.app, publicKey)
 }
 
+// small takes little disk in advance, which tests would read again and again.
+var small = audit.Options{SegmentBytes: 1 << 20, MaxWait: 5 * time.Second}
+
 // instance is a gateway under test.
 type instance struct {
 	URL    string // of the data plane
@@ -140,7 +144,7 @@ func start(t testing.TB, s setup) *instance {
 	}
 	engine, catalog := rules(t)
 	g := &instance{Dir: dir, Logs: &logs{}}
-	g.Server, err = wiring.Start(context.Background(), cfg, wiring.Options{Registry: catalog, Engine: engine, Version: "test",
+	g.Server, err = wiring.Start(context.Background(), cfg, wiring.Options{Registry: catalog, Engine: engine, Version: "test", SegmentBytes: small.SegmentBytes,
 		Log: slog.New(slog.NewJSONHandler(g.Logs, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	if err != nil {
 		t.Fatal(err)
@@ -176,7 +180,7 @@ func bare(t testing.TB, s setup, o gateway.Options, wrap func(gateway.Journal) g
 	if err != nil {
 		t.Fatal(err)
 	}
-	journal, err := audit.Open(wiring.JournalDir(dir), audit.Options{})
+	journal, err := audit.Open(wiring.JournalDir(dir), small)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,6 +43,8 @@ type Options struct {
 	AppKey string
 	// AssumedFacts are the facts that a start without a file assumes.
 	AssumedFacts []string
+	// SegmentBytes is what the evidence log takes on disk in advance; 0 is the journal's default.
+	SegmentBytes int64
 	// Load reads the configuration again, for a reload; nil: there is nothing to reload.
 	Load func() (*config.Config, error)
 }
@@ -116,7 +118,7 @@ func (s *Server) open(ctx context.Context, cfg *config.Config) error {
 		return err
 	}
 	dir := JournalDir(cfg.Data)
-	if s.journal, err = audit.Open(dir, audit.Options{MaxWait: cfg.Journal.MaxWait}); err != nil {
+	if s.journal, err = audit.Open(dir, audit.Options{MaxWait: cfg.Journal.MaxWait, SegmentBytes: s.opts.SegmentBytes}); err != nil {
 		return fmt.Errorf("open journal: %w", err)
 	}
 	s.closers = append(s.closers, s.journal.Close)

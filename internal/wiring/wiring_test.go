@@ -38,7 +38,7 @@ func options(t testing.TB) wiring.Options {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return wiring.Options{Registry: catalog, Engine: engine, Version: "test", Log: slog.New(slog.DiscardHandler)}
+	return wiring.Options{Registry: catalog, Engine: engine, Version: "test", Log: slog.New(slog.DiscardHandler), SegmentBytes: 1 << 20}
 }
 
 func parse(t testing.TB, o wiring.Options, yaml string) *config.Config {
@@ -56,6 +56,7 @@ func practice(dir, more string) string {
 	return fmt.Sprintf(`listen: 127.0.0.1:0
 admin: {listen: 127.0.0.1:0}
 data: %q
+journal: {max_wait: 5s}
 providers:
   - {id: try, catalog: practice}
 routes:
