@@ -53,10 +53,6 @@ type outcome struct {
 	abort    bool // the connection is cut once the request is concluded
 }
 
-func (o *outcome) internal() {
-	o.status, o.result = http.StatusInternalServerError, resultInternal
-}
-
 // carrier takes one request to its targets. It lives as long as forward.
 type carrier struct {
 	g   *Gateway
@@ -75,7 +71,7 @@ type carrier struct {
 
 // forward sends the request to the first permitted target, and on failure before the first byte to the next ones, each
 // made durable as an attempt before its bytes leave (invariant 3). It answers the client in every case.
-func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, p *Pipeline, app *App, ex *exchange, in *admitted, ru *ruling, rec *recorded) outcome {
+func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, p *Pipeline, app *App, ex *exchange, in *admitted, ru *ruling, rec *recorded) *outcome {
 	c := &carrier{g: g, w: w, r: r, app: app, ex: ex, in: in, ru: ru, rec: rec, body: rec.body}
 	rec.body = nil // the carrier's until it is sent
 	ctx, cancel := context.WithCancel(r.Context())
@@ -99,7 +95,7 @@ func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, p *Pipeline, a
 	case c.last != nil:
 		c.refuseWith(c.last)
 	}
-	return c.out
+	return &c.out
 }
 
 // refuseWith answers an error, unless the client has gone.

@@ -57,15 +57,24 @@ func (g *Gateway) Pipeline() *Pipeline { return g.pipeline.Load() }
 // Drain makes /readyz say no, so that load balancers turn away before the listener closes.
 func (g *Gateway) Drain() { g.draining.Store(true) }
 
-// ServeHTTP gives every answer an event id as x-request-id, finds the row of the route table, authenticates, and hands on.
+// ServeHTTP carries a request that passed the door. The door is a function apart so that its needs do not stay on the
+// stack of a stream.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if ex := g.door(w, r); ex != nil {
+		g.content(w, r, ex.pipeline, ex.app, ex)
+	}
+}
+
+// door gives every answer an event id as x-request-id, finds the row of the route table, and authenticates. It answers what
+// carries no content itself, and then returns nil.
+func (g *Gateway) door(w http.ResponseWriter, r *http.Request) *exchange {
 	began := g.opts.Now()
 	id := audit.NewID(began)
 	w.Header()["X-Request-Id"] = []string{id}
 	row, arg, wrongMethod := match(r)
 	if row != nil && (row.kind == live || row.kind == ready) {
 		g.health(w, row.kind)
-		return
+		return nil
 	}
 	p := g.pipeline.Load()
 	key, ok := credential(r.Header)
@@ -74,16 +83,16 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !ok || !known || app == nil {
 		g.opts.Unmatched(http.StatusUnauthorized)
 		unauthorized().Write(w)
-		return
+		return nil
 	}
 	if row == nil {
 		app.admitted(http.StatusNotFound)
 		unknownPath(r, wrongMethod).Write(w)
-		return
+		return nil
 	}
 	switch row.kind {
 	case content:
-		g.content(w, r, p, app, &exchange{id: id, began: began, op: row.op, deployment: arg, azure: azureForm(row.path)})
+		return &exchange{id: id, began: began, op: row.op, deployment: arg, azure: azureForm(row.path), pipeline: p, app: app}
 	case models:
 		writeModels(w, app)
 	case model:
@@ -95,6 +104,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		app.admitted(http.StatusNotImplemented)
 		notOffered(row.path).Write(w)
 	}
+	return nil
 }
 
 // health answers liveness and readiness without a key and without asking any upstream: a check must never send content.

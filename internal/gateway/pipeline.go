@@ -16,6 +16,8 @@ type exchange struct {
 	op         openai.Endpoint
 	deployment string // Azure: the model name in the path, which wins over the body's
 	azure      bool   // the client speaks an Azure form
+	pipeline   *Pipeline
+	app        *App
 }
 
 // content is the life of a request that carries content: six stages in fixed order. A stage that fails ends it, and what
@@ -54,12 +56,10 @@ func (g *Gateway) content(w http.ResponseWriter, r *http.Request, p *Pipeline, a
 		}
 		return
 	}
-	var out outcome
-	concluded := false
+	var out *outcome
 	defer func() {
-		if !concluded { // a panic in forward: the decision must not stay open
-			out.internal()
-			g.conclude(app, ex, in, rec, &out)
+		if out == nil { // a panic in forward: the decision must not stay open
+			g.conclude(app, ex, in, rec, &outcome{status: http.StatusInternalServerError, result: resultInternal})
 		}
 	}()
 
@@ -71,8 +71,7 @@ func (g *Gateway) content(w http.ResponseWriter, r *http.Request, p *Pipeline, a
 	}
 
 	// conclude: what really happened, even if the client has gone
-	concluded = true
-	g.conclude(app, ex, in, rec, &out)
+	g.conclude(app, ex, in, rec, out)
 	if out.abort {
 		panic(http.ErrAbortHandler) // an answer that stopped short must not look whole
 	}

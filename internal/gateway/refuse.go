@@ -71,12 +71,12 @@ func (s speech) pick(zh, en string) string {
 }
 
 // refuse answers 403 with the rules that decided, their citations, and what to obtain or change.
-func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, ex *exchange, ru *ruling) outcome {
+func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, ex *exchange, ru *ruling) *outcome {
 	e := policyDenied(ex.id, ru, speechOf(r.Header))
 	h := w.Header()
 	h.Set("X-Homeport-Verdict", ru.verdict.String())
 	e.Write(w)
-	return outcome{status: e.Status, result: resultRefused}
+	return &outcome{status: e.Status, result: resultRefused}
 }
 
 func policyDenied(event string, ru *ruling, lang speech) *openai.Error {
