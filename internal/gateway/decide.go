@@ -201,6 +201,13 @@ func unknownModel(app *App) *openai.Error {
 		Message: "This key has no route for the requested model. It may use: " + list + ". 该密钥没有所请求模型的路由，可用模型：" + list + "。"}
 }
 
+// Bare judges a request that carries nothing at one choice: what is not permitted then never is, for a request can only add.
+func (p *Pipeline) Bare(app *App, c Choice, now time.Time) *policy.Decision {
+	facts := c.Base.Facts()
+	setMeasured(p, app, &admitted{}, &Findings{}, facts, p.today(now))
+	return p.Memory.Decide(facts, p.Profile)
+}
+
 // AnyPermitted reports whether a request that carries nothing could go to one of the choices.
 func (p *Pipeline) AnyPermitted(app *App, choices []Choice, now time.Time) bool {
 	facts := choices[0].Base.Facts()

@@ -56,6 +56,14 @@ func (b *Built) Close() {
 
 // Build makes an immutable pipeline. It opens no connection. An error names the provider, route or app at fault.
 func Build(ctx context.Context, cfg *config.Config, w *World) (*Built, error) {
+	b, err := build(ctx, cfg, w)
+	if err != nil {
+		return nil, err
+	}
+	return b.built, nil
+}
+
+func build(ctx context.Context, cfg *config.Config, w *World) (*builder, error) {
 	profile, err := policy.ParseProfile(cfg.Profile)
 	if err != nil {
 		return nil, err
@@ -95,7 +103,7 @@ func Build(ctx context.Context, cfg *config.Config, w *World) (*Built, error) {
 	if p.Keys, err = b.keys(ctx); err != nil {
 		return nil, err
 	}
-	return b.built, nil
+	return b, nil
 }
 
 // Limits of every app of a configuration, for the limiter that outlives reloads.

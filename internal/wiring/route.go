@@ -47,25 +47,32 @@ func (b *builder) choices(c *config.Route, appID, model string) []gateway.Choice
 	defer b.mu.Unlock()
 	var out []gateway.Choice
 	for _, to := range c.To {
-		in := b.providers[to.Provider]
-		name := to.Model
-		if name == "*" {
-			name = in.resolve(model)
+		if choice, ok := b.choice(to, app, model); ok {
+			out = append(out, choice)
 		}
-		if name == "" {
-			continue
-		}
-		t, err := b.target(in, name)
-		if err != nil {
-			continue // facts were checked when the configuration was; a name that builds no target is no choice
-		}
-		base, err := b.base(app, t, in)
-		if err != nil {
-			continue
-		}
-		out = append(out, gateway.Choice{Target: t, Tier: to.Tier, Weight: to.Weight, Base: base})
 	}
 	return out
+}
+
+// choice is one target of a route for an app that asks for a model; false where there is none. The caller holds mu.
+func (b *builder) choice(to config.Target, app *config.App, model string) (gateway.Choice, bool) {
+	in := b.providers[to.Provider]
+	name := to.Model
+	if name == "*" {
+		name = in.resolve(model)
+	}
+	if name == "" {
+		return gateway.Choice{}, false
+	}
+	t, err := b.target(in, name)
+	if err != nil {
+		return gateway.Choice{}, false // facts were checked when the configuration was; a name that builds no target is no choice
+	}
+	base, err := b.base(app, t, in)
+	if err != nil {
+		return gateway.Choice{}, false
+	}
+	return gateway.Choice{Target: t, Tier: to.Tier, Weight: to.Weight, Base: base}, true
 }
 
 // openAINames are names that applications ask for; a route with a pattern shows those it takes.
@@ -97,36 +104,35 @@ func (b *builder) models(p *gateway.Pipeline, c *config.App) []gateway.ModelName
 	}
 	for i := range b.cfg.Routes {
 		r := &b.cfg.Routes[i]
-		if !strings.Contains(r.Model, "*") {
-			add(r.Model)
-			continue
-		}
-		for _, name := range openAINames {
-			if r.Matches(c.ID, name) {
+		for _, name := range b.names(r) {
+			if name == r.Model || r.Matches(c.ID, name) {
 				add(name)
-			}
-		}
-		for _, to := range r.To {
-			if to.Model != "*" {
-				if r.Matches(c.ID, to.Model) {
-					add(to.Model)
-				}
-				continue
-			}
-			in := b.providers[to.Provider]
-			names := slices.Clone(in.cfg.Models)
-			if len(names) == 0 && in.cfg.Catalog == "practice" {
-				names = []string{"practice"}
-			}
-			for _, m := range b.w.Registry.ModelsOf(in.cfg.Catalog) {
-				names = append(names, m.ID)
-			}
-			for _, name := range names {
-				if r.Matches(c.ID, name) {
-					add(name)
-				}
 			}
 		}
 	}
 	return out
+}
+
+// names are the model names known to be asked for by a route: its own, or, for a pattern, the well-known names and the
+// providers' own, whether the pattern takes them or not.
+func (b *builder) names(r *config.Route) []string {
+	if !strings.Contains(r.Model, "*") {
+		return []string{r.Model}
+	}
+	names := slices.Clone(openAINames)
+	for _, to := range r.To {
+		if to.Model != "*" {
+			names = append(names, to.Model)
+			continue
+		}
+		in := b.providers[to.Provider]
+		names = append(names, in.cfg.Models...)
+		if len(in.cfg.Models) == 0 && in.cfg.Catalog == "practice" {
+			names = append(names, "practice")
+		}
+		for _, m := range b.w.Registry.ModelsOf(in.cfg.Catalog) {
+			names = append(names, m.ID)
+		}
+	}
+	return names
 }

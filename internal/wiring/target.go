@@ -1,6 +1,7 @@
 package wiring
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -80,6 +81,9 @@ func (b *builder) baseURL(c *config.Provider, wire *provider.Wire) (string, erro
 	return base, nil
 }
 
+// ErrKeyNeeded says that a provider has no key and its service wants one.
+var ErrKeyNeeded = errors.New("key is needed")
+
 func auth(c *config.Provider, wire *provider.Wire, network guard.Network, version string) (upstream.Auth, func(), error) {
 	if c.Entra != nil {
 		e, err := upstream.NewEntra(upstream.EntraConfig{Tenant: c.Entra.Tenant, ClientID: c.Entra.ClientID,
@@ -95,7 +99,7 @@ func auth(c *config.Provider, wire *provider.Wire, network guard.Network, versio
 	case wire.Auth.Scheme == "none", key.Empty() && wire.Auth.Optional:
 		return upstream.Auth{Scheme: upstream.AuthNone}, nil, nil
 	case key.Empty():
-		return upstream.Auth{}, nil, fmt.Errorf("key is needed for catalog entry %s", c.Catalog)
+		return upstream.Auth{}, nil, fmt.Errorf("%w for catalog entry %s", ErrKeyNeeded, c.Catalog)
 	case wire.Auth.Scheme == "api_key":
 		return upstream.Auth{Scheme: upstream.AuthHeader, Name: wire.Auth.Header, Key: key}, nil, nil
 	}
