@@ -62,6 +62,8 @@ type sink struct {
 // newSink prepares a stream to w. Nothing is sent before the first event, or before patience.Commit.
 func newSink(w http.ResponseWriter, now func() time.Time, patience Patience, commit func(h http.Header, early bool)) *sink {
 	s := &sink{w: w, rc: http.NewResponseController(w), commit: commit, now: now, patience: patience, last: now()}
+	s.mu.Lock() // the timer may come before it is known here
+	defer s.mu.Unlock()
 	s.timer = time.AfterFunc(patience.Commit, s.idle)
 	return s
 }
