@@ -25,7 +25,7 @@ type Config struct {
 	Profile        string     `yaml:"profile" enum:"strict,counsel" default:"strict" zh:"判定口径：strict 严格，counsel 依法律自身路径" en:"How outcomes become verdicts: strict, or counsel (the law's own routes)"`
 	Listen         string     `yaml:"listen" default:"127.0.0.1:8787" zh:"数据面监听地址" en:"Address of the data plane"`
 	TLS            *TLS       `yaml:"tls" zh:"数据面证书" en:"Certificate of the data plane"`
-	TrustedProxies []Prefix   `yaml:"trusted_proxies" zh:"可信反向代理的地址段（CIDR）；由其终止 TLS" en:"Addresses (CIDR) of reverse proxies that are trusted and end TLS in front of Homeport"`
+	TrustedProxies []Prefix   `yaml:"trusted_proxies" zh:"终止 TLS 的前置代理的地址段（CIDR）；非回环且没有 tls 时，来自其他地址的连接一律关闭" en:"Addresses (CIDR) of the proxies in front that end TLS; off loopback and without tls, connections from other addresses are closed"`
 	Admin          Admin      `yaml:"admin" zh:"管理面" en:"Admin plane"`
 	Data           string     `yaml:"data" default:"./homeport-data" zh:"数据目录：证据日志、SQLite、密钥；相对路径以本文件所在目录为准" en:"Folder of evidence log, SQLite and keys; a relative path starts at this file's folder"`
 	Store          string     `yaml:"store" enum:"sqlite" default:"sqlite" zh:"主状态存储" en:"Primary state"`

@@ -39,13 +39,19 @@ func Unreachables(cfg *config.Config, reg *registry.Registry, engine *policy.Eng
 	var out []Unreachable
 	for i := range cfg.Routes {
 		for j := range cfg.Apps {
-			app := &cfg.Apps[j]
-			if r := &cfg.Routes[i]; len(r.Apps) == 0 || slices.Contains(r.Apps, app.ID) {
+			app, r := &cfg.Apps[j], &cfg.Routes[i]
+			// An earlier pattern that takes this one as a name, star and all, takes all its names.
+			if r.Matches(app.ID, r.Model) && !taken(cfg.Routes[:i], app.ID, r.Model) {
 				out = append(out, b.unreachable(i, app, now)...)
 			}
 		}
 	}
 	return out, nil
+}
+
+// taken reports whether one of the routes takes a name for an app.
+func taken(routes []config.Route, app, name string) bool {
+	return slices.ContainsFunc(routes, func(r config.Route) bool { return r.Matches(app, name) })
 }
 
 func (b *builder) unreachable(route int, app *config.App, now time.Time) []Unreachable {
@@ -62,7 +68,7 @@ func (b *builder) unreachable(route int, app *config.App, now time.Time) []Unrea
 		var mildest policy.Verdict
 		permitted, judged := false, false
 		for _, name := range asked {
-			if name != "" && !r.Matches(app.ID, name) {
+			if name != "" && (!r.Matches(app.ID, name) || taken(b.cfg.Routes[:route], app.ID, name)) {
 				continue
 			}
 			choice, ok := b.choice(to, app, name)

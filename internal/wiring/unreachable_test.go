@@ -21,6 +21,7 @@ routes:
   - {model: "gpt-4", to: [home/a, abroad/b]}
   - {model: "inner", apps: [staff], to: [near/a, abroad/b]}
   - {model: "*", apps: [shop], to: ["abroad/*", "near/*"]}
+  - {model: "gpt-4*", apps: [shop], to: [abroad/never-asked]}
 apps:
   - {id: shop, service: {audience: public_cn, opinion: true}, done: {registration: true, algo_filing: true}}
   - {id: staff, service: {audience: internal, opinion: false}}
