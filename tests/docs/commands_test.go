@@ -173,7 +173,11 @@ func dummies(config string) []string {
 	return env
 }
 
-// TestConfigurations: every YAML block is a configuration that `homeport check` takes. One that begins with
+// meant is what check says of routes that show a refusal.
+var meant = regexp.MustCompile(`(?m)^.*warning: route "forbidden-.*$`)
+
+// TestConfigurations: every YAML block is a configuration that `homeport check` takes without a warning, save of routes that
+// show a refusal and are named so. One that begins with
 // "# homeport.yaml" is whole; any other is a part, and what it lacks is added.
 func TestConfigurations(t *testing.T) {
 	whole := 0
@@ -185,7 +189,7 @@ func TestConfigurations(t *testing.T) {
 			config += rest(config)
 		}
 		out, err := homeport(t, config, dummies(config), "check", "-")
-		if err != nil || strings.Contains(out, "warning:") {
+		if err != nil || strings.Contains(meant.ReplaceAllString(out, ""), "warning:") {
 			t.Errorf("%s: %v\n%s", b, err, out)
 		}
 	}
