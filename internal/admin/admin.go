@@ -50,7 +50,7 @@ func New(o Options) http.Handler {
 				w.Header().Set("WWW-Authenticate", `Bearer realm="homeport admin"`)
 				w.Header().Set("Content-Type", "application/problem+json")
 				w.WriteHeader(http.StatusUnauthorized)
-				w.Write([]byte(`{"title":"admin secret needed / 需要管理密钥","status":401,"detail":"Authorization: Bearer <admin secret>"}` + "\n"))
+				w.Write([]byte(`{"title":"admin secret needed / 需要管理密钥","status":401,"detail":"Authorization: Bearer <admin secret>. Lost / 遗失: homeport key admin"}` + "\n"))
 				return
 			}
 			h.ServeHTTP(w, r)
