@@ -31,6 +31,7 @@ import (
 // serveCmd runs the gateway until it is told to stop.
 type serveCmd struct {
 	Grace time.Duration `help:"How long requests in flight may take to end. 优雅退出的等待时间。" default:"30s"`
+	Delay time.Duration `help:"How long /readyz says no before the listeners close. 关闭监听前 /readyz 报告未就绪的时间。" default:"0s" name:"drain-delay"`
 }
 
 // settle is waited for after a change of the file: editors write more than once.
@@ -77,6 +78,8 @@ func (c *serveCmd) run(e *env, reg *registry.Registry, engine *policy.Engine, l 
 	debug.FreeOSMemory() // what the start needed and serving does not
 	c.banner(e, s, l, o.AppKey, unusedKeys(reg, e.getenv))
 	err = c.follow(e, s, o)
+	s.Gateway().Drain()
+	time.Sleep(c.Delay) // load balancers turn away while the listeners still answer
 	return errors.Join(err, s.Close(c.Grace))
 }
 
@@ -168,14 +171,30 @@ func watch(e *env, o wiring.Options) (<-chan struct{}, func()) {
 	}
 	name, last := filepath.Clean(e.configPath), look(e.configPath)
 	go func() { // ends when the watcher is closed
-		for ev := range w.Events {
-			now := look(e.configPath)
-			if !unchanged(last, now) || filepath.Clean(ev.Name) == name && !ev.Has(fsnotify.Chmod) {
-				last = now
-				select {
-				case changed <- struct{}{}:
-				default:
+		tell := func() {
+			select {
+			case changed <- struct{}{}:
+			default:
+			}
+		}
+		for {
+			select {
+			case ev, open := <-w.Events:
+				if !open {
+					return
 				}
+				now := look(e.configPath)
+				if !unchanged(last, now) || filepath.Clean(ev.Name) == name && !ev.Has(fsnotify.Chmod) {
+					last = now
+					tell()
+				}
+			case err, open := <-w.Errors:
+				if !open {
+					return
+				}
+				// Events may have been lost: look at the file again rather than miss a change.
+				o.Log.LogAttrs(e.ctx, slog.LevelWarn, "watching the configuration failed for a moment", slog.String("error", err.Error()))
+				tell()
 			}
 		}
 	}()

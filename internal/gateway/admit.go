@@ -4,7 +4,9 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"strings"
+	"time"
 
 	"homeport/internal/httpx"
 	"homeport/internal/openai"
@@ -43,6 +45,19 @@ func unauthorized() *openai.Error {
 		Message: "No valid key was given. Send a Homeport key as 'Authorization: Bearer …' or 'api-key: …'. 缺少有效密钥，请使用 Homeport 应用密钥。"}
 }
 
+const (
+	bodyPatience   = 20 * time.Second // how long a body may stand still
+	unreadPatience = 2 * time.Second  // for the rest of a body that nobody wants, before the answer goes out
+	firstBody      = 256 << 10        // bytes given to a body before any of it has come
+)
+
+// unwanted bounds what the server waits for when a request is answered without its body: net/http reads the rest first.
+func unwanted(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength != 0 {
+		http.NewResponseController(w).SetReadDeadline(time.Now().Add(unreadPatience))
+	}
+}
+
 // readBody reads the whole body, at most limit bytes, before anything is forwarded: a server closes it at the first
 // byte of the answer, and what is judged must be all that there is.
 func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, *openai.Error) {
@@ -69,18 +84,31 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, *ope
 	if size < 0 {
 		size = 4096
 	}
-	// One byte more than announced, so that the read that finds the end needs no second buffer.
-	buf := make([]byte, 0, size+1)
+	// One byte more than announced, so that the read that finds the end needs no second buffer; but memory is given for
+	// what came, not for what was announced.
+	buf := make([]byte, 0, min(size+1, firstBody))
 	body := http.MaxBytesReader(w, r.Body, limit)
+	rc := http.NewResponseController(w)
+	var deadline time.Time
 	for {
+		if now := time.Now(); deadline.Sub(now) < bodyPatience/2 { // moving it costs a timer, so not at each read
+			deadline = now.Add(bodyPatience)
+			rc.SetReadDeadline(deadline)
+		}
 		n, err := body.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
 		if err == io.EOF {
+			rc.SetReadDeadline(time.Time{}) // from here on a client may be silent as long as its answer takes
 			return buf, nil
 		}
 		if err != nil {
 			if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 				return nil, tooLarge
+			}
+			w.Header().Set("Connection", "close")
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				return nil, &openai.Error{Status: http.StatusRequestTimeout, Type: "invalid_request_error", Code: "request_timeout",
+					Message: "The request body stopped arriving. 请求体传输中断超时。"}
 			}
 			return nil, openai.BadRequest("", "incomplete_body", "The request body could not be read to its end. 请求体未能完整读取。")
 		}

@@ -23,8 +23,10 @@ func (g *Gateway) conclude(app *App, ex *exchange, in *admitted, rec *recorded, 
 		Outcome:  out.result,
 		Error:    out.code,
 		Attempts: int64(out.tries),
-		Usage: audit.Usage{Prompt: out.usage.Prompt, Completion: out.usage.Completion, Total: out.usage.Total,
-			Cached: out.usage.Cached, Reasoning: out.usage.Reasoning, Source: out.usage.Source},
+		Finish:   out.finish,
+		Adapted:  out.adapted,
+		Usage: audit.Usage{Prompt: out.used.Prompt, Completion: out.used.Completion, Total: out.used.Total,
+			Cached: out.used.Cached, Reasoning: out.used.Reasoning, Source: out.used.Source},
 		BytesIn: out.bytesIn, BytesOut: out.bytesOut,
 		Millis: audit.Millis{Before: rec.at.Sub(ex.began).Milliseconds(), Total: now.Sub(ex.began).Milliseconds()},
 	}
@@ -37,7 +39,9 @@ func (g *Gateway) conclude(app *App, ex *exchange, in *admitted, rec *recorded, 
 	if out.target != nil {
 		ev.Target, ev.Place, ev.Filing = out.target.ID, out.target.Place, out.target.Filing
 	}
-	if err := g.opts.Journal.Join(audit.AppendConclusion(make([]byte, 0, 640), &ev)); err != nil {
+	payload := audit.AppendConclusion(make([]byte, 0, 640), &ev)
+	if err := g.opts.Journal.Join(payload); err != nil {
+		g.owe(payload)
 		g.opts.Log.LogAttrs(context.Background(), slog.LevelError, "conclusion not recorded",
 			slog.String("event", ex.id), slog.String("app", app.ID), slog.String("error", err.Error()))
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -32,6 +34,10 @@ type Gateway struct {
 	opts     Options
 	pipeline atomic.Pointer[Pipeline]
 	draining atomic.Bool
+	flying   atomic.Int64 // requests under way
+
+	mu   sync.Mutex
+	owed [][]byte // conclusions the journal did not take; guarded by mu
 }
 
 // New returns a gateway that answers from p.
@@ -61,7 +67,56 @@ func (g *Gateway) Drain() { g.draining.Store(true) }
 // stack of a stream.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if ex := g.door(w, r); ex != nil {
+		g.flying.Add(1)
+		defer g.land(ex)
 		g.content(w, r, ex.pipeline, ex.app, ex)
+	}
+}
+
+// land ends a request, also one that panicked: what went wrong is logged by place, never by value, and the connection is cut.
+func (g *Gateway) land(ex *exchange) {
+	g.flying.Add(-1)
+	v := recover()
+	switch {
+	case v == nil:
+		return
+	case v != http.ErrAbortHandler:
+		g.opts.Log.LogAttrs(context.Background(), slog.LevelError, "request failed inside the gateway",
+			slog.String("event", ex.id), slog.String("app", ex.app.ID), slog.String("stack", string(debug.Stack())))
+		ex.app.admitted(http.StatusInternalServerError)
+	}
+	panic(http.ErrAbortHandler)
+}
+
+// Landed waits until no request is under way, at most for limit: after the listeners were closed, so that conclusions of
+// requests that were cut off still find their journal.
+func (g *Gateway) Landed(limit time.Duration) bool {
+	for end := time.Now().Add(limit); g.flying.Load() > 0; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			return false
+		}
+	}
+	return true
+}
+
+// maxOwed bounds the conclusions kept while the journal takes none.
+const maxOwed = 10_000
+
+// owe keeps a conclusion that the journal did not take.
+func (g *Gateway) owe(payload []byte) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.owed) < maxOwed {
+		g.owed = append(g.owed, payload)
+	}
+}
+
+// Settle hands the journal what it was owed; call it when a stopped journal is open again.
+func (g *Gateway) Settle() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for len(g.owed) > 0 && g.opts.Journal.Join(g.owed[0]) == nil {
+		g.owed = g.owed[1:]
 	}
 }
 
@@ -72,6 +127,9 @@ func (g *Gateway) door(w http.ResponseWriter, r *http.Request) *exchange {
 	id := audit.NewID(began)
 	w.Header()["X-Request-Id"] = []string{id}
 	row, arg, wrongMethod := match(r)
+	if row == nil || row.kind != content {
+		unwanted(w, r)
+	}
 	if row != nil && (row.kind == live || row.kind == ready) {
 		g.health(w, row.kind)
 		return nil
@@ -81,6 +139,7 @@ func (g *Gateway) door(w http.ResponseWriter, r *http.Request) *exchange {
 	entry, known := p.Keys.Lookup(key)
 	app := p.Apps[entry.App]
 	if !ok || !known || app == nil {
+		unwanted(w, r)
 		g.opts.Unmatched(http.StatusUnauthorized)
 		unauthorized().Write(w)
 		return nil

@@ -2,10 +2,12 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"time"
 
+	"homeport/audit"
 	"homeport/internal/openai"
 )
 
@@ -59,7 +61,7 @@ func (g *Gateway) content(w http.ResponseWriter, r *http.Request, p *Pipeline, a
 	var out *outcome
 	defer func() {
 		if out == nil { // a panic in forward: the decision must not stay open
-			g.conclude(app, ex, in, rec, &outcome{status: http.StatusInternalServerError, result: resultInternal})
+			g.conclude(app, ex, in, rec, &outcome{status: http.StatusInternalServerError, result: resultInternal, sent: true})
 		}
 	}()
 
@@ -82,6 +84,12 @@ func (g *Gateway) fault(w http.ResponseWriter, app *App, ex *exchange, stage str
 	app.admitted(http.StatusServiceUnavailable)
 	g.opts.Log.LogAttrs(context.Background(), slog.LevelError, "request not sent",
 		slog.String("stage", stage), slog.String("event", ex.id), slog.String("app", app.ID), slog.String("error", err.Error()))
+	if errors.Is(err, audit.ErrTooLarge) {
+		e := *faults[stage] // asking again would not help
+		e.NoRetry, e.RetryAfter = true, 0
+		e.Write(w)
+		return
+	}
 	faults[stage].Write(w)
 }
 

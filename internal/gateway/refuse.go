@@ -3,6 +3,7 @@ package gateway
 import (
 	"encoding/json/v2"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"homeport/internal/openai"
@@ -43,21 +44,25 @@ const (
 	english
 )
 
-// speechOf reads Accept-Language: the first language named that we speak; * or none gives both.
+// speechOf reads Accept-Language (RFC 9110 12.5.4): of the languages we speak the one that is liked best, the first of
+// equals; * or none gives both.
 func speechOf(h http.Header) speech {
+	best, liked := both, 0.0
 	for part := range strings.SplitSeq(h.Get("Accept-Language"), ",") {
-		tag, _, _ := strings.Cut(strings.TrimSpace(part), ";")
+		tag, params, _ := strings.Cut(strings.TrimSpace(part), ";")
+		q := 1.0
+		if v, ok := strings.CutPrefix(strings.ReplaceAll(params, " ", ""), "q="); ok {
+			if f, err := strconv.ParseFloat(v, 64); err == nil {
+				q = f
+			}
+		}
 		lang, _, _ := strings.Cut(strings.ToLower(tag), "-")
-		switch lang {
-		case "zh":
-			return chinese
-		case "en":
-			return english
-		case "*":
-			return both
+		spoken, ok := map[string]speech{"zh": chinese, "en": english, "*": both}[lang]
+		if ok && q > liked {
+			best, liked = spoken, q
 		}
 	}
-	return both
+	return best
 }
 
 func (s speech) pick(zh, en string) string {

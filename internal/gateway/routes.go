@@ -59,6 +59,8 @@ var table = []endpoint{
 
 	// Endpoints of the OpenAI API that are not offered yet, in order of use.
 	{"", "/v1/responses", 0, notYet}, {"", "/v1/responses/{rest...}", 0, notYet},
+	{"", "/v1/chat/completions/{rest...}", 0, notYet}, // stored completions
+	{"", "/v1/organization/{rest...}", 0, notYet},
 	{"", "/v1/moderations", 0, notYet},
 	{"", "/v1/images/{rest...}", 0, notYet},
 	{"", "/v1/audio/{rest...}", 0, notYet},
@@ -97,6 +99,9 @@ func match(r *http.Request) (ep *endpoint, arg string, wrongMethod bool) {
 		if row.method != "" && row.method != r.Method {
 			wrongMethod = true
 			continue
+		}
+		if wrongMethod && row.kind == notYet {
+			break // the path is offered, for another method
 		}
 		return row, a, false
 	}

@@ -15,6 +15,7 @@ import (
 	"homeport/internal/limit"
 	"homeport/internal/metrics"
 	"homeport/internal/store/sqlite"
+	"homeport/internal/upstream"
 	"homeport/policy"
 	"homeport/registry"
 )
@@ -36,6 +37,8 @@ type World struct {
 	AssumedFacts []string
 
 	salts sync.Map // id → *gateway.CommitKey
+	mu    sync.Mutex
+	gates map[gateKey]*upstream.Gate // guarded by mu
 }
 
 // Built is a pipeline with what has to be let go when it is replaced.

@@ -255,6 +255,12 @@ func (s *Server) Failed() <-chan error { return s.failed }
 func (s *Server) Swap(ctx context.Context, cfg *config.Config) error {
 	s.reload.Lock()
 	defer s.reload.Unlock()
+	return s.swap(ctx, cfg)
+}
+
+// swap is Swap for a caller that holds the lock: which configuration is put in force is read under it too, or an older one
+// could come after a newer one.
+func (s *Server) swap(ctx context.Context, cfg *config.Config) error {
 	old := s.built.Load()
 	if usesPractice(cfg) && s.world.PracticeURL == "" {
 		if err := s.servePractice(); err != nil {
@@ -282,19 +288,25 @@ func (s *Server) Swap(ctx context.Context, cfg *config.Config) error {
 }
 
 // Rebuild makes a pipeline from the configuration in force again, as after a change of keys.
-func (s *Server) Rebuild(ctx context.Context) error { return s.Swap(ctx, s.built.Load().Config) }
+func (s *Server) Rebuild(ctx context.Context) error {
+	s.reload.Lock()
+	defer s.reload.Unlock()
+	return s.swap(ctx, s.built.Load().Config)
+}
 
 // Reload reads the configuration again and swaps it in.
 func (s *Server) Reload(ctx context.Context) error {
 	if s.opts.Load == nil {
 		return errors.New("reload: this server runs without a configuration file")
 	}
+	s.reload.Lock()
+	defer s.reload.Unlock()
 	cfg, err := s.opts.Load()
 	if err != nil {
 		s.world.Metrics.Reloaded(false)
 		return err
 	}
-	return s.Swap(ctx, cfg)
+	return s.swap(ctx, cfg)
 }
 
 // Config is the configuration in force.
@@ -313,6 +325,10 @@ func (s *Server) Close(grace time.Duration) error {
 			errs = append(errs, err)
 		}
 	}
+	if !s.gate.Landed(5 * time.Second) { // cut off by now: what is left is to conclude
+		errs = append(errs, errors.New("drain: requests were still being concluded when the journal was closed"))
+	}
+	s.gate.Settle()
 	s.stop()
 	if err := s.world.Limiter.Flush(context.Background()); err != nil {
 		errs = append(errs, err)
@@ -371,6 +387,7 @@ func (s *Server) watchJournal(ctx context.Context) {
 			s.opts.Log.LogAttrs(ctx, slog.LevelError, "journal stopped; requests are refused", slog.String("error", err.Error()))
 			continue
 		}
+		s.gate.Settle()
 		s.opts.Log.LogAttrs(ctx, slog.LevelWarn, "journal reopened", slog.String("cause", cause.Error()))
 		if err := s.record(ctx, "process", "journal.reopen", ""); err != nil {
 			s.opts.Log.LogAttrs(ctx, slog.LevelError, "reopening not recorded", slog.String("error", err.Error()))

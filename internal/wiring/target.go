@@ -134,7 +134,7 @@ func (b *builder) target(in *instance, model string) (*gateway.Target, error) {
 		gate.Breaker = &upstream.BreakerConfig{Failures: in.cfg.Breaker.Failures, Cooldown: in.cfg.Breaker.Cooldown}
 	}
 	var err error
-	if t.Gate, err = upstream.NewGate(gate); err != nil {
+	if t.Gate, err = b.w.gate(in.cfg.ID, model, gate); err != nil {
 		return nil, err
 	}
 	if known.Matched {
@@ -183,6 +183,39 @@ func (b *builder) listed(in *instance, model string) bool {
 		}
 	}
 	return false
+}
+
+// gate returns the gate of a target: the same over reloads while its settings are, so that a change of keys neither closes a
+// breaker nor lets a target carry twice what it may. Names beyond the bound share their provider's one.
+func (w *World) gate(provider, model string, c upstream.GateConfig) (*upstream.Gate, error) {
+	breaker := upstream.BreakerConfig{}
+	if c.Breaker != nil {
+		breaker = *c.Breaker
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.gates == nil {
+		w.gates = map[gateKey]*upstream.Gate{}
+	}
+	key := gateKey{provider + "/" + model, c.Concurrency, breaker}
+	if _, ok := w.gates[key]; !ok && len(w.gates) >= maxTargets {
+		key.target = provider + "/*"
+	}
+	if g, ok := w.gates[key]; ok {
+		return g, nil
+	}
+	g, err := upstream.NewGate(c)
+	if err != nil {
+		return nil, err
+	}
+	w.gates[key] = g
+	return g, nil
+}
+
+type gateKey struct {
+	target      string
+	concurrency int
+	breaker     upstream.BreakerConfig
 }
 
 // facts sets what is known of the target: the catalog's facts where the address is one of its entry's, and what the
