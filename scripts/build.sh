@@ -13,7 +13,7 @@ fi
 say() { echo "homeport: $*" >&2; }
 say "正在构建 $out：首次构建要下载并编译依赖，约一两分钟"
 say "building $out: the first build fetches and compiles the dependencies, about a minute or two"
-export CGO_ENABLED=0
+export CGO_ENABLED=0 GOTOOLCHAIN=go1.27.2
 log=$(mktemp) && trap 'rm -f "$log"' EXIT
 if go build -v -trimpath -ldflags "$ldflags" -o "$out" ./cmd/homeport 2>&1 | tee "$log" | awk -v live="$progress" '
     /^go: downloading / { m++; if (live) { printf "\r\033[K  fetching %d: %s", m, substr($3, 1, 60); fflush() }; next }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # make check: everything about the tree that needs no running server. Each step says what it is; the first failure ends it.
+export GOTOOLCHAIN=go1.27.2
 set -euo pipefail
 cd "$(dirname "$0")/.."
 step() { echo "check: $*"; }
