@@ -83,6 +83,7 @@ func AppendConclusion(dst []byte, c *Conclusion) []byte {
 	dst = appendOptional(dst, "error", c.Error)
 	dst = appendInt(dst, "attempts", c.Attempts)
 	dst = appendOptional(dst, "finish", c.Finish)
+	dst = appendStrings(dst, "adapted", c.Adapted)
 	dst = append(dst, `,"usage":{"prompt":`...)
 	dst = strconv.AppendInt(dst, c.Usage.Prompt, 10)
 	dst = appendInt(dst, "completion", c.Usage.Completion)

@@ -208,12 +208,13 @@ type Conclusion struct {
 	Filing   string   `json:"filing,omitempty"` // of the model that really answered
 	Status   int64    `json:"status"`           // HTTP status the client got; 0 if none
 	Outcome  string   `json:"outcome"`
-	Error    string   `json:"error,omitempty"` // short code
-	Attempts int64    `json:"attempts"`        // 0 if nothing was sent
-	Finish   string   `json:"finish,omitempty"`
-	Usage    Usage    `json:"usage"`
-	BytesIn  int64    `json:"bytes_in"`  // of the answer, as received
-	BytesOut int64    `json:"bytes_out"` // of the answer, as given to the client
+	Error    string   `json:"error,omitempty"`   // short code
+	Attempts int64    `json:"attempts"`          // 0 if nothing was sent
+	Finish   string   `json:"finish,omitempty"`  // OpenAI's finish reason as relayed; of several choices the first's
+	Adapted  []string `json:"adapted,omitempty"` // changes made to the answer; those to the request are the decision's or attempt's
+	Usage    Usage    `json:"usage"`             // of all attempts together
+	BytesIn  int64    `json:"bytes_in"`          // of the answer, as received
+	BytesOut int64    `json:"bytes_out"`         // of the answer, as given to the client
 	Millis   Millis   `json:"ms"`
 }
 

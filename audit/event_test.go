@@ -62,6 +62,7 @@ func samples() map[string]audit.Event {
 		"conclusion": &audit.Conclusion{
 			Head: head("004"), Ref: "hp_01KANSYJ2Q0000000000000001", Target: "lab/qwen3-8b", Place: []string{"CN"}, Filing: "示例-Model-20230101",
 			Status: 200, Outcome: audit.OutcomeStreamBroken, Error: "idle_timeout", Attempts: 2, Finish: "stop",
+			Adapted: []string{"think>reasoning_content"},
 			Usage:   audit.Usage{Prompt: 10, Completion: 20, Total: 30, Cached: 4, Reasoning: 5, Source: audit.UsageProvider},
 			BytesIn: 5000, BytesOut: 4800, Millis: audit.Millis{Before: 1, First: 250, Total: 3400},
 		},

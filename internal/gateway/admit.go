@@ -217,9 +217,3 @@ func validModel(s string) bool {
 	}
 	return true
 }
-
-// estimatePrompt is a rough upper figure for limits, by bytes: a tokenizer on the request path costs more than the rest of
-// the work. Chinese takes three bytes a character and about 0.7 token; English about four bytes a token.
-func estimatePrompt(r *openai.Request) int64 {
-	return int64(r.TextBytes)/4 + int64(len(r.Messages))*4 + 1
-}

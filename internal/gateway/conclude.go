@@ -14,7 +14,7 @@ import (
 func (g *Gateway) conclude(app *App, ex *exchange, in *admitted, rec *recorded, out *outcome) {
 	now := g.opts.Now()
 	if out.sent { // else the reservation is released whole
-		in.limits.settle(out, now)
+		in.limits.settle(out)
 	}
 	ev := audit.Conclusion{
 		Head:     audit.Head{ID: audit.NewID(now), Time: now, App: app.ID},

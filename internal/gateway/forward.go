@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"homeport/internal/limit"
 	"homeport/internal/openai"
 	"homeport/internal/provider"
 	"homeport/internal/upstream"
@@ -44,13 +45,17 @@ type outcome struct {
 	code     string  // short code of an error
 	target   *Target // that answered, or was asked last
 	tries    int
-	usage    provider.Usage
+	usage    provider.Usage // of the last try
+	used     provider.Usage // of all tries together
+	charged  bool           // cost is what the tries cost, else nobody knows
+	cost     limit.Amount
 	bytesIn  int64
 	bytesOut int64
 	firstAt  time.Time
-	adapted  []string
-	sent     bool // some byte of the request may have left
-	abort    bool // the connection is cut once the request is concluded
+	adapted  []string // changes made to the answer the client got
+	finish   string   // its finish reason
+	sent     bool     // some byte of the request may have left
+	abort    bool     // the connection is cut once the request is concluded
 }
 
 // carrier takes one request to its targets. It lives as long as forward.
@@ -85,7 +90,7 @@ func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, p *Pipeline, a
 		}
 		return err
 	}, c.try)
-	c.out.tries = res.Tries
+	c.out.tries, c.out.charged = res.Tries, true
 	switch {
 	case err != nil && upstream.ClassOf(err) == upstream.ClassCanceled && r.Context().Err() != nil:
 		c.out.result, c.out.status, c.out.abort = resultClientGone, 0, true
@@ -117,6 +122,7 @@ func (c *carrier) refuseWith(e *openai.Error) {
 func (c *carrier) try(ctx context.Context, index, n int) upstream.Outcome {
 	j := &c.ru.judged[index]
 	c.out.target, c.last = j.Target, nil
+	c.out.usage, c.out.bytesIn, c.out.firstAt = provider.Usage{}, 0, time.Time{} // an earlier try's are not this target's
 	ticket, err := j.Gate.Enter(ctx)
 	if err != nil {
 		return c.failed(err)
@@ -133,6 +139,9 @@ func (c *carrier) try(ctx context.Context, index, n int) upstream.Outcome {
 		health = upstream.HealthOf(err)
 		if ue, ok := errors.AsType[*upstream.Error](err); !ok || ue.Sent {
 			c.out.sent = true
+			if class := upstream.ClassOf(err); class != upstream.ClassStale && class != upstream.ClassRedirect {
+				c.charge(j.Target, provider.Usage{}, false) // it may have done the work
+			}
 		}
 		return c.failed(err)
 	}
@@ -153,8 +162,40 @@ func (c *carrier) try(ctx context.Context, index, n int) upstream.Outcome {
 	} else {
 		o, health = c.whole(j, ans, f)
 	}
-	c.out.usage, c.out.adapted = f.Usage(), f.Adapted()
+	c.out.usage = f.Usage()
+	if o.Committed {
+		c.out.adapted, c.out.finish = f.Adapted(), f.FinishReason()
+	}
+	c.charge(j.Target, c.out.usage, c.out.result == resultOK)
 	return o
+}
+
+// charge adds what one try used, at the price of its own target. What nobody counted costs as much as it may have: only an
+// error status, or a request that did not leave, costs nothing and is not charged.
+func (c *carrier) charge(t *Target, u provider.Usage, whole bool) {
+	now := c.g.opts.Now()
+	counted := u.Source == provider.UsageProvider || u.Source == provider.UsageEstimated
+	if !whole && u.Total == 0 {
+		counted = false // a figure from before the end
+	}
+	if counted {
+		c.out.used = addUsage(c.out.used, u)
+	}
+	a := c.in.limits.cost(t, u, counted, now)
+	c.out.cost = limit.Amount{Tokens: saturate(c.out.cost.Tokens, a.Tokens), MicroCNY: saturate(c.out.cost.MicroCNY, a.MicroCNY)}
+}
+
+// addUsage adds what two tries used; it is the provider's figure only if both are.
+func addUsage(a, b provider.Usage) provider.Usage {
+	if a.Source == "" {
+		return b
+	}
+	sum := provider.Usage{Prompt: saturate(a.Prompt, b.Prompt), Completion: saturate(a.Completion, b.Completion), Total: saturate(a.Total, b.Total),
+		Cached: saturate(a.Cached, b.Cached), Reasoning: saturate(a.Reasoning, b.Reasoning), Source: a.Source}
+	if b.Source != a.Source {
+		sum.Source = provider.UsageEstimated
+	}
+	return sum
 }
 
 // failed turns an error before any answer into what the client gets if nothing else helps.

@@ -73,9 +73,9 @@ func TestTranscripts(t *testing.T) {
 				}
 				fmt.Fprintf(&out, "\n%s", eventID.ReplaceAllString(got.Body, "hp_ID"))
 				u := c.sub("usage")
-				events := fmt.Sprintf("decision: chosen %s, verdict %s, stream %v, edits %v\nconclusion: %s%s, status %v, attempts %v, usage %v+%v=%v %s\n",
+				events := fmt.Sprintf("decision: chosen %s, verdict %s, stream %v, edits %v\nconclusion: %s%s, status %v, attempts %v, usage %v+%v=%v %s, finish %q, adapted %v\n",
 					tr.decision.str("chosen"), tr.decision.str("verdict"), tr.decision["stream"], tr.decision["edits"], c.str("outcome"),
-					strings.TrimSuffix(" "+c.str("error"), " "), c["status"], c["attempts"], u["prompt"], u["completion"], u["total"], u.str("source"))
+					strings.TrimSuffix(" "+c.str("error"), " "), c["status"], c["attempts"], u["prompt"], u["completion"], u["total"], u.str("source"), c.str("finish"), c.strings("adapted"))
 				for name, seen := range map[string]string{"upstream out": up.last(t).Body + "\n", "client out": out.String(), "events": events} {
 					if *update && size == 1 {
 						part(name).Data = []byte(seen)

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"log/slog"
+	"math"
 	"net/http"
 	"time"
 
@@ -14,7 +15,9 @@ import (
 // reservation is a request's share of its app's limits. It is settled exactly once: with what was used when the request
 // was forwarded, with nothing when not a byte left.
 type reservation struct {
-	r *limit.Reservation
+	r      *limit.Reservation
+	prompt int64 // tokens that one try may use at most, as estimated at admission
+	answer int64
 }
 
 // admitLimits reserves what the request may cost at most. A figure that cannot be read or written refuses (503).
@@ -34,6 +37,8 @@ func (g *Gateway) admitLimits(ctx context.Context, app *App, in *admitted, h htt
 			Message: "The app's limit " + d.Denied.String() + " is reached. 应用已达到 " + d.Denied.String() + " 上限。"}
 		if d.Denied != limit.Requests {
 			e.Type, e.Code, e.NoRetry = "insufficient_quota", "insufficient_quota", true
+			e.Message = "The app's limit " + d.Denied.String() + " is reached, or has no room for what this request may use; a smaller max_tokens may fit. 应用已达到 " +
+				d.Denied.String() + " 上限，或余量不足以容纳该请求的最大可能用量；可减小 max_tokens。"
 		}
 		return e
 	}
@@ -41,79 +46,53 @@ func (g *Gateway) admitLimits(ctx context.Context, app *App, in *admitted, h htt
 	return nil
 }
 
-// estimate is the most this request may cost: the prompt by its bytes, the answer by the limit the request sets, at the
-// dearest of its targets.
+// estimate is the most one try may cost: the prompt by its bytes, the answer by the limit the request sets, at the dearest
+// of its targets. A price that cannot be computed is one that fits under no limit.
 func (in *admitted) estimate(now time.Time) limit.Amount {
-	out := in.answerLimit()
-	a := limit.Amount{Tokens: in.prompt + out}
+	in.limits.prompt, in.limits.answer = in.prompt, answerLimit(in.req)
+	a := limit.Amount{Tokens: saturate(in.limits.prompt, in.limits.answer)}
 	for _, c := range in.choices {
 		if c.Cost == nil {
 			continue
 		}
-		if micro, ok := c.Cost(now, in.prompt, out, 0); ok {
-			a.MicroCNY = max(a.MicroCNY, micro)
+		micro, ok := c.Cost(now, in.limits.prompt, in.limits.answer, 0)
+		if !ok {
+			micro = math.MaxInt64
+		}
+		a.MicroCNY = max(a.MicroCNY, micro)
+	}
+	return a
+}
+
+// cost is what one try at t costs: by the usage that was counted, else as much as it may have used.
+func (r *reservation) cost(t *Target, u provider.Usage, counted bool, now time.Time) limit.Amount {
+	if r.r == nil {
+		return limit.Amount{}
+	}
+	a := limit.Amount{Tokens: saturate(r.prompt, r.answer), MicroCNY: r.r.Estimate().MicroCNY}
+	if counted {
+		a.Tokens = u.Total
+	} else {
+		u = provider.Usage{Prompt: r.prompt, Completion: r.answer}
+	}
+	if t.Cost != nil {
+		if micro, ok := t.Cost(now, u.Prompt, u.Completion, u.Cached); ok {
+			a.MicroCNY = micro
 		}
 	}
 	return a
 }
 
-// assumedAnswer is how many tokens an answer may have when the request sets no limit.
-const assumedAnswer = 4096
-
-func (in *admitted) answerLimit() int64 {
-	if in.req.Endpoint == openai.Embeddings {
-		return 0
-	}
-	n := int64(1)
-	if v, ok := smallInt(in.req.Value("n")); ok {
-		n = max(v, 1)
-	}
-	for _, name := range [...]string{"max_completion_tokens", "max_tokens"} {
-		if v, ok := smallInt(in.req.Value(name)); ok {
-			return v * n
-		}
-	}
-	return assumedAnswer * n
-}
-
-// smallInt reads a plain positive JSON integer below 10^9; anything else is not one.
-func smallInt(raw []byte) (int64, bool) {
-	if len(raw) == 0 || len(raw) > 9 {
-		return 0, false
-	}
-	n := int64(0)
-	for _, c := range raw {
-		if c < '0' || c > '9' {
-			return 0, false
-		}
-		n = n*10 + int64(c-'0')
-	}
-	return n, true
-}
-
-// settle replaces the reservation by what was used at the target that answered. A failure the upstream answered with an
-// error costs nothing; an answer that broke off or that nobody counted keeps the estimate, never a silent refund.
-func (r *reservation) settle(out *outcome, now time.Time) {
-	if r.r == nil {
-		return
-	}
-	u := out.usage
+// settle replaces the reservation by what the tries cost together; where nobody knows, the estimate stays, never a silent
+// refund.
+func (r *reservation) settle(out *outcome) {
 	switch {
-	case u.Source == provider.UsageProvider || u.Source == provider.UsageEstimated:
-	case out.result == resultUpstream:
-		r.r.Settle(limit.Amount{})
-		return
+	case r.r == nil:
+	case out.charged:
+		r.r.Settle(out.cost)
 	default:
 		r.r.SettleEstimate()
-		return
 	}
-	a := limit.Amount{Tokens: u.Total, MicroCNY: r.r.Estimate().MicroCNY}
-	if t := out.target; t != nil && t.Cost != nil {
-		if micro, ok := t.Cost(now, u.Prompt, u.Completion, u.Cached); ok {
-			a.MicroCNY = micro
-		}
-	}
-	r.r.Settle(a)
 }
 
 // release gives back a reservation of which nothing was sent; after settle it changes nothing.

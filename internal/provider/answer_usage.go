@@ -154,8 +154,9 @@ func (r *AnswerRules) EstimateTokens(raw []byte) int64 {
 	return r.estimate(c)
 }
 
-// Tail reads the usage figure near the end of a whole body of which only the last bytes are at hand.
+// Tail reads the usage figure and the finish reason near the end of a whole body of which only the last bytes are at hand.
 func (a *Answer) Tail(tail []byte) {
+	a.readReason(tail)
 	for end := len(tail); end > 0; {
 		i := bytes.LastIndex(tail[:end], []byte(`"usage"`))
 		if i < 0 {
