@@ -11,6 +11,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -36,6 +37,8 @@ func serveMock(listen string) error {
 		return fmt.Errorf("mock: %w", err)
 	}
 	fmt.Println(l.Addr())
+	wheel := &ticker{}
+	go wheel.turn()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/models", func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, `{"object":"list","data":[{"id":"bench","object":"model","created":1,"owned_by":"bench"}]}`)
@@ -47,9 +50,9 @@ func serveMock(listen string) error {
 		}
 		switch {
 		case bytes.Contains(body, wordBurst):
-			stream(w, r, burstEvents, 0)
+			stream(w, burstEvents)
 		case bytes.Contains(body, wordSlow):
-			stream(w, r, 1<<30, slowInterval)
+			wheel.join(w)
 		default:
 			h := w.Header()
 			h.Set("Content-Type", "application/json")
@@ -60,16 +63,14 @@ func serveMock(listen string) error {
 	return http.Serve(l, mux)
 }
 
-// stream sends n events; each carries the time it was sent. Without an interval they go out ten to a write, as a fast
-// upstream's do.
-func stream(w http.ResponseWriter, r *http.Request, n int, interval time.Duration) {
+// stream sends n events; each carries the time it was sent. They go out ten to a write, as a fast upstream's do.
+func stream(w http.ResponseWriter, n int) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	rc := http.NewResponseController(w)
 	var buf bytes.Buffer
-	next := time.Now()
 	for i := range n {
-		fmt.Fprintf(&buf, `data: {"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1790000000,"model":"bench","choices":[{"index":0,"delta":{"content":"好的 %d"},"finish_reason":null}]}`+"\n\n", time.Now().UnixNano())
-		if interval > 0 || i%10 == 9 {
+		fmt.Fprintf(&buf, eventFormat, time.Now().UnixNano())
+		if i%10 == 9 {
 			if _, err := w.Write(buf.Bytes()); err != nil {
 				return
 			}
@@ -78,18 +79,59 @@ func stream(w http.ResponseWriter, r *http.Request, n int, interval time.Duratio
 			}
 			buf.Reset()
 		}
-		if interval > 0 {
-			next = next.Add(interval)
-			select {
-			case <-r.Context().Done():
-				return
-			case <-time.After(time.Until(next)):
-			}
-		}
 	}
 	buf.WriteString(`data: {"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1790000000,"model":"bench","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}` + "\n\n" +
 		`data: {"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1790000000,"model":"bench","choices":[],"usage":{"prompt_tokens":200,"completion_tokens":120,"total_tokens":320}}` + "\n\ndata: [DONE]\n\n")
 	w.Write(buf.Bytes())
+}
+
+const eventFormat = `data: {"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1790000000,"model":"bench","choices":[{"index":0,"delta":{"content":"好的 %d"},"finish_reason":null}]}` + "\n\n"
+
+// ticker sends one event to each of many slow streams every slowInterval, from one goroutine and straight to the
+// connections: the yardstick must not be what is late.
+type ticker struct {
+	mu   sync.Mutex
+	ring [slots][]net.Conn
+	next int
+}
+
+const slots = 50 // of slowInterval / 50 each
+
+// join takes the connection over and gives it the next slot.
+func (t *ticker) join(w http.ResponseWriter) {
+	c, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	if _, err := io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"); err != nil {
+		c.Close()
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ring[t.next%slots] = append(t.ring[t.next%slots], c)
+	t.next++
+}
+
+func (t *ticker) turn() {
+	at := time.Now()
+	for slot := 0; ; slot = (slot + 1) % slots {
+		at = at.Add(slowInterval / slots)
+		time.Sleep(time.Until(at))
+		t.mu.Lock()
+		conns := t.ring[slot]
+		live := conns[:0]
+		for _, c := range conns {
+			event := fmt.Appendf(nil, eventFormat, time.Now().UnixNano())
+			if _, err := fmt.Fprintf(c, "%x\r\n%s\r\n", len(event), event); err != nil {
+				c.Close()
+				continue
+			}
+			live = append(live, c)
+		}
+		t.ring[slot] = live
+		t.mu.Unlock()
+	}
 }
 
 // servePlainProxy is the yardstick: httputil.ReverseProxy with its usual settings, flushing each write.

@@ -85,7 +85,7 @@ func (l *lab) large() error {
 }
 
 func (l *lab) bursts() error {
-	m, err := l.trio("stream, bursts of 100", prompt(600, string(wordBurst), true), 8, 1000, burstEvents)
+	m, err := l.trio("stream, bursts of 100", prompt(600, string(wordBurst), true), 32, 1600, burstEvents)
 	if err != nil {
 		return err
 	}
