@@ -43,6 +43,7 @@ type Plan struct {
 	// Schema is the JSON schema that the provider is only asked in words to follow, or that it does not promise to follow;
 	// the answer is validated against it.
 	Schema []byte
+	schema *answerSchema
 	// Thinking is whether the answer will be thought over: on, off, or empty for not known.
 	Thinking string
 	// ReencodeEmbeddings: the client asked for base64 and floats are asked for upstream.

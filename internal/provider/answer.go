@@ -47,6 +47,7 @@ type Answer struct {
 	class   Class
 	adapted atomic.Pointer[[]string] // read by the goroutine that sends the headers
 	edits   []openai.Edit
+	schema  *answerSchema // once the first choice is checked
 }
 
 // choiceState is what a stream remembers of one choice.

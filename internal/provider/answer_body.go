@@ -17,7 +17,8 @@ func (a *Answer) NeedsWhole() bool {
 	case a.opt.Stream, a.opt.ReencodeBase64, a.opt.SchemaEmulated != nil, a.opt.LegacyFunctions, a.rules.Model == "client", len(a.rules.Flags) > 0, len(a.rules.Drop) > 0:
 		return true
 	}
-	return !a.rules.Plain
+	// Vectors have one shape everywhere and may be tens of megabytes; of the rest only a missing model name would be filled in.
+	return !a.rules.Plain && a.opt.Endpoint != openai.Embeddings
 }
 
 // Body takes a whole answer to a request that was not streamed. out aliases body where nothing changed.

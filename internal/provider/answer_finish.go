@@ -40,7 +40,7 @@ func (a *Answer) Finish() (tail [][]byte, proper bool) {
 	}
 	for i := range a.choices {
 		if st := &a.choices[i]; a.checked(st.reason) && len(st.answer) > 0 && (len(st.answer) > maxCollected || !a.schemaHolds(st.answer)) {
-			a.class = ClassUpstream
+			a.class = ClassSchema
 			return nil, false
 		}
 	}

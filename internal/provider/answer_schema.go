@@ -1,40 +1,25 @@
 package provider
 
 import (
-	"bytes"
-	"errors"
 	"strings"
-
-	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"homeport/internal/openai"
 )
 
 // schemaHolds checks an answer against the schema that the upstream was only asked for in words. A schema that cannot be
-// compiled, or that refers to anything outside itself, never holds: unchecked is not passed on as checked.
+// compiled never holds, nor does an answer too costly to check: unchecked is not passed on as checked.
 func (a *Answer) schemaHolds(answer []byte) bool {
-	schema, err := jsonschema.UnmarshalJSON(bytes.NewReader(a.opt.SchemaEmulated))
-	if err != nil {
-		return false
+	if a.schema == nil {
+		s := a.opt.schema
+		if s == nil {
+			if s, _, _ = compileSchema(a.opt.SchemaEmulated); s == nil {
+				return false
+			}
+		}
+		s.left, s.patterns = maxChecks, 0
+		a.schema = s
 	}
-	c := jsonschema.NewCompiler()
-	c.UseLoader(noLoader{})
-	if err := c.AddResource("mem:///schema.json", schema); err != nil {
-		return false
-	}
-	compiled, err := c.Compile("mem:///schema.json")
-	if err != nil {
-		return false
-	}
-	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(answer))
-	return err == nil && compiled.Validate(value) == nil
-}
-
-// noLoader keeps a client's schema from making us open files or addresses.
-type noLoader struct{}
-
-func (noLoader) Load(string) (any, error) {
-	return nil, errors.New("references outside the schema are not followed")
+	return a.schema.holds(answer)
 }
 
 // checked reports whether an answer that ended for this reason must hold to a schema. One that was cut short, blocked or
@@ -62,7 +47,7 @@ func (a *Answer) checkBody(body []byte) ([]byte, *openai.Error) {
 		given := openai.Str(body, at)
 		text := unfence(given)
 		if !a.schemaHolds([]byte(text)) {
-			return nil, a.failClass(ClassUpstream, "schema_not_met")
+			return nil, a.failClass(ClassSchema, "")
 		}
 		if text != given {
 			a.note("content:unfenced")

@@ -70,6 +70,7 @@ type AnswerOptions struct {
 	// SchemaEmulated is the JSON schema the client asked for where the upstream was only asked for a JSON object;
 	// the answer is checked against it.
 	SchemaEmulated []byte
+	schema         *answerSchema // the same, as Adapt compiled it; nil compiles SchemaEmulated
 	// LegacyFunctions: the client speaks functions and function_call, the upstream tools and tool_calls.
 	LegacyFunctions bool
 	// PromptTokens is the caller's estimate of the prompt, used when no usage comes.
@@ -81,6 +82,7 @@ type AnswerOptions struct {
 func (w *Wire) Follow(p *Plan, opt AnswerOptions) *Answer {
 	opt.Stream, opt.WantUsage, opt.UpstreamModel = p.Stream, p.WantUsage, p.Model
 	opt.SchemaEmulated, opt.ReencodeBase64, opt.LegacyFunctions = p.Schema, p.ReencodeEmbeddings, p.LegacyFunctions
+	opt.schema = p.schema
 	return NewAnswer(&w.Answer, w.Errors, opt)
 }
 

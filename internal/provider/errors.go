@@ -27,6 +27,7 @@ const (
 	ClassOverload    Class = "upstream_overload" // no capacity at the upstream
 	ClassUpstream    Class = "upstream"          // failure at the upstream
 	ClassTimeout     Class = "timeout"           // the upstream took too long
+	ClassSchema      Class = "schema_not_met"    // an answer that was paid for breaks the schema asked for
 )
 
 // Valid reports whether c is one of the classes.
@@ -42,10 +43,11 @@ func (c Class) Retryable() bool {
 }
 
 // Fallback reports whether another permitted target may be asked instead. What is wrong with the request itself, or was
-// blocked by a review, is wrong everywhere: a blocked prompt is never shopped around.
+// blocked by a review, is wrong everywhere: a blocked prompt is never shopped around. An answer that breaks its schema was
+// whole and is paid for: whether to pay for another is the client's to say.
 func (c Class) Fallback() bool {
 	switch c {
-	case ClassSafety, ClassContext, ClassBadRequest:
+	case ClassSafety, ClassContext, ClassBadRequest, ClassSchema:
 		return false
 	}
 	return true
@@ -95,6 +97,8 @@ var answers = map[Class]classAnswer{
 		"上游出错。The upstream failed."},
 	ClassTimeout: {http.StatusGatewayTimeout, "server_error", "upstream_timeout", false, false,
 		"上游超时。The upstream took too long."},
+	ClassSchema: {http.StatusBadGateway, "server_error", "schema_not_met", true, false,
+		"模型的回答不符合所要求的 JSON Schema。The model's answer does not conform to the JSON schema that was asked for."},
 }
 
 // ClassifyError turns an upstream's failed answer (status, headers, whole or cut body) into what the client gets and what

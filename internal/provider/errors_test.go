@@ -240,6 +240,7 @@ var statusOf = map[provider.Class]struct {
 	provider.ClassOverload:    {503, "upstream_overload", false},
 	provider.ClassUpstream:    {502, "upstream_error", false},
 	provider.ClassTimeout:     {504, "upstream_timeout", false},
+	provider.ClassSchema:      {502, "schema_not_met", true},
 }
 
 func TestErrorTable(t *testing.T) {
@@ -325,7 +326,7 @@ func TestClassRouting(t *testing.T) {
 			t.Errorf("%s: may be retried but not fall back", class)
 		}
 	}
-	for _, c := range []provider.Class{provider.ClassSafety, provider.ClassContext, provider.ClassBadRequest} {
+	for _, c := range []provider.Class{provider.ClassSafety, provider.ClassContext, provider.ClassBadRequest, provider.ClassSchema} {
 		if c.Fallback() || c.Retryable() {
 			t.Errorf("%s must stay where it is", c)
 		}

@@ -60,7 +60,10 @@ func (a *adapter) jsonSchema(f openai.Field) *openai.Error {
 			a.report("response_format.strict", "dropped")
 		}
 		if schema, ok := openai.Member(raw, inner, "schema"); ok && a.endpoints.JSONSchema == Partial && !a.hasTools {
-			a.plan.Schema = schema.Of(raw) // taken, not promised: the answer is held against it
+			// Taken, not promised: the answer is held against it.
+			if err := a.check(schema.Of(raw)); err != nil {
+				return err
+			}
 			a.report("response_format", "checked")
 		}
 		return nil
@@ -69,7 +72,9 @@ func (a *adapter) jsonSchema(f openai.Field) *openai.Error {
 	if a.t.JSONSchema == "refuse" || !ok {
 		return unsupportedValue("response_format")
 	}
-	a.plan.Schema = schema.Of(raw)
+	if err := a.check(schema.Of(raw)); err != nil {
+		return err
+	}
 	a.say(hintSchema + string(a.plan.Schema))
 	switch a.endpoints.JSONObject {
 	case Yes, ByModel:
@@ -78,6 +83,16 @@ func (a *adapter) jsonSchema(f openai.Field) *openai.Error {
 		a.patch().Drop("response_format")
 	}
 	a.report("response_format", "emulated")
+	return nil
+}
+
+// check has the answer held against schema. One that cannot be checked is refused now, before anything is paid for.
+func (a *adapter) check(schema []byte) *openai.Error {
+	s, en, zh := compileSchema(schema)
+	if s == nil {
+		return refuse("response_format", "invalid_schema", "The JSON schema in 'response_format' "+en+".", "response_format 中的 JSON Schema "+zh+"。")
+	}
+	a.plan.Schema, a.plan.schema = schema, s
 	return nil
 }
 
