@@ -54,7 +54,7 @@ func (g *Gateway) record(ctx context.Context, p *Pipeline, app *App, ex *exchang
 		j := &r.judged[r.order[0].Target]
 		rec.body = build(in.req, &j.plan)
 		ev.Chosen = j.ID
-		ev.Edits, ev.Adapted = edits(in.req, j), adaptedList(j.plan.Adapted)
+		ev.Edits, ev.Adapted = edits(j), adaptedList(j.plan.Adapted)
 		ev.Commitments.Alg, ev.Commitments.Request = rec.key.body(rec.body)
 		ev.Bytes = int64(len(rec.body))
 	}
@@ -78,7 +78,7 @@ func (g *Gateway) attempt(ctx context.Context, app *App, ex *exchange, in *admit
 	ev := audit.Attempt{
 		Head: audit.Head{ID: audit.NewID(g.opts.Now()), Time: g.opts.Now(), App: app.ID},
 		Ref:  ex.id, N: int64(n), Target: j.ID, Reason: reason,
-		Edits: edits(in.req, j), Adapted: adaptedList(j.plan.Adapted),
+		Edits: edits(j), Adapted: adaptedList(j.plan.Adapted),
 		Commitments: audit.Commitments{Salt: rec.key.ID},
 		Bytes:       int64(len(body)),
 	}
@@ -100,10 +100,11 @@ func build(req *openai.Request, plan *provider.Plan) []byte {
 	return openai.Apply(make([]byte, 0, size), req.Raw, plan.Edits)
 }
 
-// edits names what differs between what was received and what this target is sent. Names only: no value of the client's.
-func edits(req *openai.Request, j *judged) []audit.Edit {
+// edits names what differs between what was received and what this target is, or would be, sent. Names only: no value of
+// the client's.
+func edits(j *judged) []audit.Edit {
 	out := make([]audit.Edit, 0, len(j.plan.Adapted)+2)
-	if req.Model != j.plan.Model {
+	if j.plan.NamedModel {
 		out = append(out, audit.Edit{Op: "model", Name: j.plan.Model})
 	}
 	if j.plan.AskedUsage {
@@ -142,16 +143,12 @@ func (r *ruling) targetsJSON() []byte {
 	return out
 }
 
+// editsOf are the edits for a target that was permitted and can take the request; the chosen one is told the same twice.
 func (r *ruling) editsOf(j *judged) []audit.Edit {
 	if !j.decision.Verdict.Permitted() || j.unable != nil {
 		return nil
 	}
-	out := make([]audit.Edit, 0, len(j.plan.Adapted)+1)
-	out = append(out, audit.Edit{Op: "model", Name: j.plan.Model})
-	for _, a := range j.plan.Adapted {
-		out = append(out, audit.Edit{Op: a.Action, Name: a.Param})
-	}
-	return out
+	return edits(j)
 }
 
 func unableCode(j *judged) string {

@@ -247,6 +247,38 @@ func TestSentBytesAreThoseCommittedTo(t *testing.T) {
 	}
 }
 
+// By invariant 2, an event names the edits that are made: the model only where its name in the body changes, the question for
+// usage where it is asked, and a decision says of its targets what it says of the chosen one.
+func TestEditsAreThoseMade(t *testing.T) {
+	up := newUpstream(t, func(w http.ResponseWriter, r *http.Request, n int) {
+		if n%2 == 0 {
+			failing(500, "")(w, r, n)
+			return
+		}
+		answering(w, r, n)
+	})
+	g := start(t, setup{home: up, routes: "  - {model: small, to: [home/small, home/other]}"})
+	for _, x := range []struct{ body, first, second string }{
+		{ask("small", "hi", `,"stream":true`), `[{"name":"stream_options.include_usage","op":"set"}]`,
+			`[{"name":"other","op":"model"},{"name":"stream_options.include_usage","op":"set"}]`},
+		{ask("home-twice", "hi", `,"stream":true,"stream_options":{"include_usage":true}`), `[{"name":"small","op":"model"}]`, `[{"name":"other","op":"model"}]`},
+	} {
+		got := g.chat(t, x.body)
+		tr := g.trail(t, got.id())
+		targets, _ := tr.decision["targets"].([]any)
+		if len(targets) != 2 || len(tr.attempts) != 1 {
+			t.Fatalf("%d %s: %v", got.Status, got.Body, tr)
+		}
+		first, second := targets[0].(map[string]any), targets[1].(map[string]any)
+		for what, pair := range map[string][2]any{"decision": {tr.decision["edits"], x.first}, "first target": {first["edits"], x.first},
+			"second target": {second["edits"], x.second}, "attempt": {tr.attempts[0]["edits"], x.second}} {
+			if b, _ := json.Marshal(pair[0]); string(b) != pair[1] {
+				t.Errorf("%s says %s, want %s", what, b, pair[1])
+			}
+		}
+	}
+}
+
 // commitment is the keyed BLAKE2b of text under the key that the primary state keeps for id.
 func commitment(t *testing.T, g *instance, id, text string) string {
 	t.Helper()

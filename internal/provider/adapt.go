@@ -36,8 +36,10 @@ type Plan struct {
 	// Adapted names everything that changed but the model's name and the question for usage.
 	Adapted []Adaptation
 
-	Model  string // the name sent
+	Model  string // the name the target goes by: in the body, or in Azure's path
 	Stream bool
+	// NamedModel: the body's model was set to Model. Not where it is that already, or where only the path tells.
+	NamedModel bool
 	// WantUsage: the client asked for a usage chunk. AskedUsage: only Homeport did, and the client must not see it.
 	WantUsage, AskedUsage bool
 	// Schema is the JSON schema that the provider is only asked in words to follow, or that it does not promise to follow;
@@ -177,6 +179,7 @@ func (a *adapter) name() {
 	if a.req.Model == a.t.Model && a.req.ModelSpan.Len() > 0 || a.wire.Dialect == DialectAzure && a.t.AzureStyle == "deployments" {
 		return
 	}
+	a.plan.NamedModel = true
 	name := a.quoted
 	if a.t.Model != a.ModelRules.model {
 		name = openai.Quote(make([]byte, 0, len(a.t.Model)+2), a.t.Model)

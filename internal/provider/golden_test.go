@@ -155,6 +155,9 @@ func sound(t *testing.T, w *provider.Wire, x exchange, body []byte, plan provide
 	named := func(field string) bool {
 		return slices.ContainsFunc(names, func(n string) bool { return n == field || strings.HasPrefix(n, field+".") })
 	}
+	if renamed := !bytes.Equal(in.Value("model"), out.Value("model")); renamed != plan.NamedModel {
+		t.Errorf("%s %s: the model's name changed: %v, and the plan says %v", w.ID, x.name, renamed, plan.NamedModel)
+	}
 	for _, f := range in.Fields {
 		if f.Name == "model" || f.Name == "stream_options" || bytes.Equal(out.Value(f.Name), f.Value.Of(in.Raw)) {
 			continue
