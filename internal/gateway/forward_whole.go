@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"homeport/internal/openai"
 	"homeport/internal/provider"
 	"homeport/internal/upstream"
 )
@@ -30,7 +31,7 @@ func (c *carrier) whole(j *judged, ans *upstream.Answer, f *provider.Answer) (up
 	}
 	if err == nil && f.NeedsWhole() {
 		o := c.classified(provider.UpstreamFailure(provider.ClassUpstream), provider.ClassUpstream, 0)
-		c.out.code = "upstream_answer_too_large"
+		c.out.code, c.last.NoRetry = "upstream_answer_too_large", true // it would be as large again
 		o.Kind = upstream.Fatal
 		return o, upstream.Ignored
 	}
@@ -81,12 +82,19 @@ func (c *carrier) longBody(j *judged, ans *upstream.Answer, f *provider.Answer, 
 	c.w.WriteHeader(http.StatusOK)
 	c.out.status, c.out.result = http.StatusOK, resultOK
 	t := tail{}
+	if c.ex.op == openai.Embeddings {
+		f.Tail(head[:min(len(head), tailWindow)]) // some give the figure before the vectors
+	}
+	var end document
 	var upErr error
 	for chunk, buf := head, make([]byte, 32<<10); ; {
 		rc.SetWriteDeadline(c.g.opts.Now().Add(2 * c.g.opts.Patience.Write))
 		n, err := c.w.Write(chunk)
 		c.out.bytesOut += int64(n)
 		t.add(chunk)
+		if ans.UntilClose {
+			end.add(chunk)
+		}
 		if err != nil {
 			c.out.result, c.out.code = resultClientGone, "client_gone"
 			return upstream.Outcome{Kind: upstream.Fatal, Committed: true}, upstream.Ignored
@@ -99,6 +107,9 @@ func (c *carrier) longBody(j *judged, ans *upstream.Answer, f *provider.Answer, 
 		chunk = buf[:n]
 	}
 	f.Tail(t.buf)
+	if upErr == io.EOF && ans.UntilClose && !end.whole() {
+		upErr = &upstream.Error{Class: upstream.ClassBroken, Started: true, Sent: true}
+	}
 	if upErr != io.EOF {
 		c.out.result, c.out.code = resultStreamBroken, upstream.ClassOf(upErr).String()
 		// A body that stops short must not look whole: the connection is cut.
@@ -121,6 +132,44 @@ func (t *tail) add(b []byte) {
 		t.buf = append(t.buf[:0], t.buf[n:]...)
 	}
 }
+
+// document follows a JSON object to its end. Where the end of the connection is the end of a body, the braces alone tell a
+// whole one from one that was cut.
+type document struct {
+	depth  int
+	text   bool // inside a string
+	escape bool // behind a backslash there
+	closed bool // the outermost brace was, and only space followed
+	broken bool // something else followed, or closed what was not open
+}
+
+func (d *document) add(b []byte) {
+	for _, c := range b {
+		switch {
+		case d.text:
+			switch {
+			case d.escape:
+				d.escape = false
+			case c == '\\':
+				d.escape = true
+			case c == '"':
+				d.text = false
+			}
+		case c == ' ', c == '\n', c == '\r', c == '\t':
+		case d.closed:
+			d.broken = true
+		case c == '"':
+			d.text = true
+		case c == '{', c == '[':
+			d.depth++
+		case c == '}', c == ']':
+			d.depth--
+			d.closed, d.broken = d.depth == 0, d.broken || d.depth < 0
+		}
+	}
+}
+
+func (d *document) whole() bool { return d.closed && !d.broken }
 
 // readUpTo reads until the end (io.EOF) or until limit bytes are there (nil).
 func readUpTo(r io.Reader, buf []byte, limit int64) ([]byte, error) {
