@@ -85,6 +85,7 @@ func (r *Report) compareStep(n int, s *Step) {
 	}
 	same("发送次数", "attempts", s.Conclude.Attempts, int64(1))
 	same("结果", "outcome", s.Conclude.Outcome, audit.OutcomeOK)
+	same("结束原因", "finish reason", s.Conclude.Finish, "stop")
 	same("提交值长度", "length of the commitment", len(s.Event.Commitment), 64)
 	same("回答说明是练习", "the answer says it is practice", strings.Contains(s.Answer, "练习") || strings.Contains(s.Answer, "practice"), true)
 	if t.stream {

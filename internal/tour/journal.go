@@ -43,7 +43,8 @@ func (r *Report) readBack(dir string, cfg *config.Config, o Options) error {
 			j.Conclusions++
 			concluded[ev.Ref]++
 			if s := r.step(ev.Ref); s != nil {
-				s.Conclude = &Conclusion{Index: index, Outcome: ev.Outcome, Attempts: ev.Attempts, Tokens: ev.Usage.Total, Usage: ev.Usage.Source}
+				s.Conclude = &Conclusion{Index: index, Outcome: ev.Outcome, Attempts: ev.Attempts, Tokens: ev.Usage.Total, Usage: ev.Usage.Source,
+					Finish: ev.Finish, Adapted: ev.Adapted}
 			}
 		case *audit.Admin:
 			j.Admin++

@@ -97,6 +97,9 @@ type Conclusion struct {
 	Attempts int64  `json:"attempts"`
 	Tokens   int64  `json:"tokens"`
 	Usage    string `json:"usage_source"`
+	Finish   string `json:"finish,omitempty"`
+	// Adapted are the changes made to the answer.
+	Adapted []string `json:"adapted,omitempty"`
 }
 
 // Journal is what checking the evidence gave.
