@@ -3,36 +3,28 @@ package openai
 import (
 	"bytes"
 	"fmt"
-	"strings"
 	"sync"
 )
 
-// MaxDepth is the deepest nesting a request may have.
-const MaxDepth = 200
-
-// knownTop are the top-level names that policy or a dialect reads. A name that equals one of them only without regard to
-// case is refused: some upstreams match names without case (attack case E1).
-var knownTop = []string{"model", "messages", "tools", "stream", "user", "functions", "function_call", "tool_choice",
-	"stream_options", "response_format", "n", "stop", "seed", "temperature", "top_p", "max_tokens", "max_completion_tokens",
-	"logprobs", "top_logprobs", "logit_bias", "presence_penalty", "frequency_penalty", "reasoning_effort", "parallel_tool_calls",
-	"metadata", "prompt", "input", "suffix", "dimensions", "encoding_format", "prediction", "modalities", "audio", "store",
-	"extra_body", "litellm_params"}
-
-var knownMessage = []string{"role", "content", "name", "tool_calls", "tool_call_id", "function_call", "refusal", "reasoning_content"}
-
-// routing are the names that would choose a host, a credential or a dialect (attack case A1).
-var routing = []string{"api_base", "base_url", "api_key", "api_version", "api_type", "custom_llm_provider", "extra_headers",
-	"proxy", "organization", "azure_endpoint", "azure_ad_token", "aws_access_key_id", "aws_secret_access_key", "vertex_credentials"}
-
-// routingInMetadata: metadata is the client's own; only what other gateways read as a host or key is refused there.
-var routingInMetadata = []string{"api_base", "base_url", "api_key"}
+// Bounds of a request. A few bytes of JSON cost hundreds in memory and work (attack case E8); what passes them is refused
+// with the code too_many_items.
+const (
+	MaxDepth    = 200       // the deepest nesting
+	MaxMessages = 10_000    // elements of "messages"
+	MaxParts    = 10_000    // content parts of all messages together
+	MaxNames    = 10_000    // members of one object
+	MaxValues   = 1_000_000 // values of any kind, at any depth
+)
 
 // Parse reads one request body strictly: one JSON object, names unique at every depth, valid UTF-8, nothing after it,
-// nesting at most [MaxDepth]. The returned view points into raw. Every error is a 400 that names field and reason.
+// within the bounds [MaxDepth] to [MaxValues]. The returned view points into raw. Every error is a 400 that names field and reason.
 func Parse(endpoint Endpoint, raw []byte) (*Request, *Error) {
 	p := parsers.Get().(*parser)
 	defer func() {
-		*p = parser{scanner: scanner{names: p.names[:0]}}
+		if cap(p.names)+cap(p.ends) > keptItems {
+			return // made for a body out of the ordinary
+		}
+		*p = parser{scanner: scanner{names: p.names[:0]}, ends: p.ends[:0]}
 		parsers.Put(p)
 	}()
 	p.r = &Request{Endpoint: endpoint, Raw: raw}
@@ -46,6 +38,9 @@ func Parse(endpoint Endpoint, raw []byte) (*Request, *Error) {
 	return p.r, nil
 }
 
+// keptItems is how much of its lists a parser may keep for the next request.
+const keptItems = 4096
+
 var parsers = sync.Pool{New: func() any { return &parser{} }}
 
 // parser builds the view while the scanner reads. Its methods return false when reading must stop; why is in refused or,
@@ -57,6 +52,12 @@ type parser struct {
 	field   string // top-level member being read
 	group   int32
 	depth   int
+	values  int
+	parts   int
+	// fields are the members of all messages, one after the other; ends[i] is where those of message i end. The messages get
+	// their slices when all are read, for until then the backing array moves.
+	fields []Field
+	ends   []int
 }
 
 // place says what a value is, as far as inspection cares.
@@ -81,6 +82,19 @@ func (p *parser) refusal() *Error {
 		return BadRequest(p.field, "duplicate_field", "The request body repeats the name of a field. 请求体中有重复的字段名。")
 	}
 	return BadRequest(p.field, "invalid_json", fmt.Sprintf("The request body is not strict JSON: %s (byte %d). 请求体不是严格的 JSON。", p.err.reason, p.err.at))
+}
+
+// tooMany refuses a request that passes one of the bounds on numbers.
+func (p *parser) tooMany(field string, bound int, what, zh string) bool {
+	return p.refuse(BadRequest(field, "too_many_items", fmt.Sprintf("The request has more than %d %s. 请求中%s超过 %d 个。", bound, what, zh, bound)))
+}
+
+// another counts one value more.
+func (p *parser) another() bool {
+	if p.values++; p.values > MaxValues {
+		return p.tooMany(p.field, MaxValues, "JSON values", "的 JSON 值")
+	}
+	return true
 }
 
 // open reads the byte that opens an object or array and returns where it stands.
@@ -136,9 +150,12 @@ func (p *parser) members(field string, known []string, member func(*parser, Fiel
 		if !p.near(f.Name, known) || !p.take(':') {
 			return Span{}, false
 		}
+		if len(p.names)-mark > MaxNames {
+			return Span{}, p.tooMany(p.field, MaxNames, "members in one object", "一个对象的成员")
+		}
 		p.space()
 		f.Value.Start = p.i
-		if !member(p, f) {
+		if !p.another() || !member(p, f) {
 			return Span{}, false
 		}
 		if p.peek() != ',' {
@@ -161,7 +178,7 @@ func (p *parser) elements(field string, element func(*parser) bool) bool {
 		if p.peek() == ']' && first {
 			break
 		}
-		if !element(p) {
+		if !p.another() || !element(p) {
 			return false
 		}
 		if p.peek() != ',' {
@@ -171,30 +188,6 @@ func (p *parser) elements(field string, element func(*parser) bool) bool {
 	}
 	p.depth--
 	return p.take(']')
-}
-
-// near refuses names that differ from a known one in case only.
-func (p *parser) near(n string, known []string) bool {
-	for _, k := range known {
-		if n == k {
-			return true
-		}
-	}
-	for _, k := range known {
-		if strings.EqualFold(n, k) {
-			return p.refuse(BadRequest(k, "ambiguous_field", "A field name differs from '"+k+"' only in case. 字段名与 "+k+" 仅大小写不同。"))
-		}
-	}
-	return true
-}
-
-func (p *parser) noRouting(n string, list []string, param string) bool {
-	for _, k := range list {
-		if strings.EqualFold(n, k) {
-			return p.refuse(BadRequest(param, "unsupported_parameter", "'"+k+"' cannot be set by a request: upstreams come from the gateway's configuration only. 请求不能指定 "+k+"：上游只由网关配置决定。"))
-		}
-	}
-	return true
 }
 
 func (p *parser) top() bool {
@@ -219,8 +212,10 @@ func (p *parser) topMember(f Field) bool {
 	ok := true
 	switch f.Name {
 	case "messages":
-		p.r.Messages = make([]Message, 0, 8)
+		p.r.Messages = make([]Message, 0, 4)
+		p.fields = make([]Field, 0, 8)
 		ok = p.elements("messages", (*parser).message)
+		p.share()
 	case "prompt", "input":
 		ok = p.inputs()
 	case "extra_body", "litellm_params":
@@ -289,16 +284,29 @@ func (p *parser) guarded(field string, list []string) bool {
 }
 
 func (p *parser) message() bool {
+	if len(p.r.Messages) == MaxMessages {
+		return p.tooMany("messages", MaxMessages, "messages", "的消息")
+	}
 	p.group++
-	m := Message{Fields: make([]Field, 0, 4)}
-	p.r.Messages = append(p.r.Messages, m)
+	p.r.Messages = append(p.r.Messages, Message{})
 	last := len(p.r.Messages) - 1
 	obj, ok := p.members("messages", knownMessage, (*parser).messageMember)
 	if !ok {
 		return false
 	}
 	p.r.Messages[last].Span = obj
+	p.ends = append(p.ends, len(p.fields))
 	return true
+}
+
+// share gives each message that was read its part of the fields.
+func (p *parser) share() {
+	from := 0
+	for i, to := range p.ends {
+		p.r.Messages[i].Fields = p.fields[from:to:to]
+		from = to
+	}
+	p.fields = nil // the request's now
 }
 
 func (p *parser) messageMember(f Field) bool {
@@ -327,7 +335,7 @@ func (p *parser) messageMember(f Field) bool {
 		}
 		m.Role = intern(role)
 	}
-	m.Fields = append(m.Fields, f)
+	p.fields = append(p.fields, f)
 	return true
 }
 
@@ -337,6 +345,9 @@ func (p *parser) content() bool {
 		return p.value(placeContent)
 	}
 	return p.elements("content", func(p *parser) bool {
+		if p.parts++; p.parts > MaxParts {
+			return p.tooMany("messages", MaxParts, "content parts", "的内容部分")
+		}
 		if p.peek() != '{' {
 			return p.value(placeContent)
 		}
@@ -465,65 +476,4 @@ func checkShape(r *Request) *Error {
 		}
 	}
 	return nil
-}
-
-// intern returns the string for b without allocating for names that every request uses.
-func intern(b []byte) string {
-	switch string(b) {
-	case "model":
-		return "model"
-	case "messages":
-		return "messages"
-	case "role":
-		return "role"
-	case "content":
-		return "content"
-	case "stream":
-		return "stream"
-	case "stream_options":
-		return "stream_options"
-	case "temperature":
-		return "temperature"
-	case "top_p":
-		return "top_p"
-	case "max_tokens":
-		return "max_tokens"
-	case "max_completion_tokens":
-		return "max_completion_tokens"
-	case "tools":
-		return "tools"
-	case "tool_choice":
-		return "tool_choice"
-	case "tool_calls":
-		return "tool_calls"
-	case "tool_call_id":
-		return "tool_call_id"
-	case "reasoning_content":
-		return "reasoning_content"
-	case "response_format":
-		return "response_format"
-	case "type":
-		return "type"
-	case "text":
-		return "text"
-	case "name":
-		return "name"
-	case "function":
-		return "function"
-	case "arguments":
-		return "arguments"
-	case "input":
-		return "input"
-	case "prompt":
-		return "prompt"
-	case "user":
-		return "user"
-	case "system":
-		return "system"
-	case "assistant":
-		return "assistant"
-	case "tool":
-		return "tool"
-	}
-	return string(b)
 }

@@ -28,7 +28,8 @@ func strictObject(b []byte) bool {
 	return errors.Is(err, io.EOF) && deepest <= openai.MaxDepth
 }
 
-// refusedForItsJSON tells a refusal of the JSON itself from one of what it says.
+// refusedForItsJSON tells a refusal of the JSON itself from one of what it says, or of how much it says: too_many_items has
+// no counterpart here, for a body over a bound is valid JSON.
 func refusedForItsJSON(err *openai.Error) bool {
 	switch err.Code {
 	case "invalid_json", "duplicate_field", "trailing_data", "too_deep":
