@@ -10,6 +10,7 @@ import (
 // with the code too_many_items.
 const (
 	MaxDepth    = 200       // the deepest nesting
+	MaxFields   = 1_000     // members at the top
 	MaxMessages = 10_000    // elements of "messages"
 	MaxParts    = 10_000    // content parts of all messages together
 	MaxNames    = 10_000    // members of one object
@@ -205,6 +206,9 @@ func (p *parser) top() bool {
 
 func (p *parser) topMember(f Field) bool {
 	p.field = shown(f.Name)
+	if len(p.r.Fields) == MaxFields {
+		return p.tooMany(p.field, MaxFields, "members at its top", "顶层的字段")
+	}
 	if !p.noRouting(f.Name, routing, f.Name) {
 		return false
 	}

@@ -123,7 +123,7 @@ func (a *adapter) content(m *openai.Message, i int) ([]byte, *openai.Error) {
 	if !flatten && a.endpoints.Vision != No && a.facts.Content.Images == "" {
 		return nil, nil
 	}
-	var flat string
+	var flat []byte
 	for k, part := range openai.Elements(raw, f.Value) {
 		members := openai.Members(raw, part)
 		var kind string
@@ -142,10 +142,13 @@ func (a *adapter) content(m *openai.Message, i int) ([]byte, *openai.Error) {
 		if flatten && kind != "text" {
 			return nil, refuse(at(), "unsupported_value", "This target takes text only.", "此目标只接受文本内容。")
 		}
-		if flat != "" {
-			flat += "\n"
+		if flatten {
+			if len(flat) > 0 {
+				flat = append(flat, '\n')
+			}
+			flat = append(flat, openai.Str(raw, words)...)
+			a.lostInPart(members)
 		}
-		flat += openai.Str(raw, words)
 		if kind != "image_url" && kind != "image" {
 			continue
 		}
@@ -159,7 +162,7 @@ func (a *adapter) content(m *openai.Message, i int) ([]byte, *openai.Error) {
 	if !flatten {
 		return nil, nil
 	}
-	return openai.Quote(nil, flat), nil
+	return openai.Quote(nil, string(flat)), nil
 }
 
 // imageURL is the URL of an image part: {"url":…} or a plain string.

@@ -15,8 +15,9 @@ func (a *adapter) reorder(turns []outMessage, once func(param, action string)) (
 	if a.facts.Order == "system_first" && a.inOrder(turns) {
 		return false, nil
 	}
-	system, hasSystem := "", false
+	var system []byte // the words of all system messages
 	var rest []outMessage
+	var merged []*openai.Message // written anew, so that only their words go on
 	for _, t := range turns {
 		if t.role != "system" {
 			rest = append(rest, t)
@@ -26,14 +27,12 @@ func (a *adapter) reorder(turns []outMessage, once func(param, action string)) (
 		if !ok {
 			return false, refuse("messages", "unsupported_value", "This target takes system messages of text only.", "此目标的系统消息只接受文本。")
 		}
-		if system != "" && s != "" {
-			system += "\n\n"
+		if s != "" {
+			system = appendParagraph(system, s)
 		}
-		system, hasSystem = system+s, true
-		if _, named := t.m.Field("name"); named {
-			once("messages.name", "dropped")
-		}
+		merged = append(merged, t.m)
 	}
+	hasSystem := len(merged) > 0
 	if a.facts.Order == "system_first" {
 		if len(rest) == 0 {
 			fold = true // nothing but instructions: they are the user's turn
@@ -45,48 +44,51 @@ func (a *adapter) reorder(turns []outMessage, once func(param, action string)) (
 		return false, nil
 	}
 	if a.hint != "" {
-		if system != "" {
-			system += "\n\n"
-		}
-		system += a.hint
+		system = appendParagraph(system, a.hint)
 		hasSystem = true
 	}
 	moved := hasSystem && (len(turns) != len(rest)+1 || turns[0].role != "system")
 	bodies := make([][]byte, 0, len(rest)+1)
 	if hasSystem && !fold {
-		bodies = append(bodies, systemMessage(system))
+		bodies = append(bodies, systemMessage(string(system)))
 	}
 	for i := 0; i < len(rest); i++ {
 		t := rest[i]
 		body := within(raw, t.m.Span, t.edits)
 		if a.facts.Order == "system_first" && t.role == "user" {
-			said, ok := a.words(t.m)
-			ok = ok && len(t.m.Fields) == 2
 			first := i
+			words, ok := "", len(t.m.Fields) == 2 && i+1 < len(rest) && rest[i+1].role == "user"
+			if ok {
+				words, ok = a.words(t.m)
+			}
+			said := []byte(words)
 			for ok && i+1 < len(rest) && rest[i+1].role == "user" {
 				more, text := a.words(rest[i+1].m)
 				if !text || len(rest[i+1].m.Fields) > 2 {
 					break // parts other than text, and turns with names, stay apart
 				}
-				said += "\n\n" + more
+				said = append(append(said, "\n\n"...), more...)
 				i++
 			}
 			if i > first {
 				moved = true
-				body = append(openai.Quote([]byte(`{"role":"user","content":`), said), '}')
+				for _, t := range rest[first : i+1] {
+					merged = append(merged, t.m)
+				}
+				body = append(openai.Quote([]byte(`{"role":"user","content":`), string(said)), '}')
 			}
 		}
-		if fold && t.role == "user" && system != "" {
-			folded, ok := foldInto(raw, t, system)
+		if fold && t.role == "user" && len(system) > 0 {
+			folded, ok := foldInto(raw, t, string(system))
 			if !ok {
 				return false, refuse("messages", "unsupported_value", "This target has no system role, and the first user message is not text.", "此目标没有系统角色，且首条用户消息不是文本。")
 			}
-			body, system = folded, ""
+			body, system = folded, nil
 		}
 		bodies = append(bodies, body)
 	}
-	if fold && system != "" {
-		body := append(openai.Quote([]byte(`{"role":"user","content":`), system), '}')
+	if fold && len(system) > 0 {
+		body := append(openai.Quote([]byte(`{"role":"user","content":`), string(system)), '}')
 		bodies = append([][]byte{body}, bodies...)
 	}
 	if !moved && !fold {
@@ -105,7 +107,58 @@ func (a *adapter) reorder(turns []outMessage, once func(param, action string)) (
 	} else {
 		once("messages", "merged")
 	}
+	for _, m := range merged {
+		a.lostIn(m)
+	}
 	return true, nil
+}
+
+// appendParagraph appends s as a paragraph of its own.
+func appendParagraph(dst []byte, s string) []byte {
+	if len(dst) > 0 {
+		dst = append(dst, "\n\n"...)
+	}
+	return append(dst, s...)
+}
+
+// lostIn reports what a message had besides its role and its words, which were all that went on (invariant 6).
+func (a *adapter) lostIn(m *openai.Message) {
+	for _, f := range m.Fields {
+		switch f.Name {
+		case "role":
+		case "content":
+			for _, part := range openai.Elements(a.req.Raw, f.Value) {
+				a.lostInPart(openai.Members(a.req.Raw, part))
+			}
+		default:
+			a.lost("messages.", f.Name)
+		}
+	}
+}
+
+func (a *adapter) lostInPart(members []openai.Field) {
+	for _, f := range members {
+		if f.Name != "type" && f.Name != "text" {
+			a.lost("messages.content.", f.Name)
+		}
+	}
+}
+
+// maxReported is the number of reports from which on a client's own names are told together: they go into a header.
+const maxReported = 32
+
+// lost reports, once, that a member of the client's own naming does not go on.
+func (a *adapter) lost(under, name string) {
+	name = plainName(name)
+	if len(a.plan.Adapted) >= maxReported {
+		name = "unknown_field"
+	}
+	for _, have := range a.plan.Adapted {
+		if have.Action == "dropped" && len(have.Param) == len(under)+len(name) && have.Param[:len(under)] == under && have.Param[len(under):] == name {
+			return
+		}
+	}
+	a.report(under+name, "dropped")
 }
 
 // inOrder: at most one system message, first, no two user turns in a row, the last turn not the assistant's own.
@@ -136,19 +189,19 @@ func (a *adapter) words(m *openai.Message) (string, bool) {
 	case '"':
 		return openai.Str(raw, f.Value), true
 	case '[':
-		s := ""
+		var s []byte
 		for _, part := range openai.Elements(raw, f.Value) {
 			kind, _ := openai.Member(raw, part, "type")
 			words, ok := openai.Member(raw, part, "text")
 			if !ok || openai.Str(raw, kind) != "text" {
 				return "", false
 			}
-			if s != "" {
-				s += "\n"
+			if len(s) > 0 {
+				s = append(s, '\n')
 			}
-			s += openai.Str(raw, words)
+			s = append(s, openai.Str(raw, words)...)
 		}
-		return s, true
+		return string(s), true
 	}
 	return "", string(f.Value.Of(raw)) == "null"
 }

@@ -44,7 +44,7 @@ func (a *adapter) params() *openai.Error {
 				continue
 			}
 			a.patch().Drop(f.Name)
-			a.report(plainName(f.Name), "dropped")
+			a.lost("", f.Name)
 		}
 	}
 	return nil
