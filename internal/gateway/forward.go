@@ -166,12 +166,27 @@ func (c *carrier) try(ctx context.Context, index, n int) upstream.Outcome {
 	if o.Committed {
 		c.out.adapted, c.out.finish = f.Adapted(), f.FinishReason()
 	}
-	c.charge(j.Target, c.out.usage, c.out.result == resultOK)
+	if !turnedAway(f) {
+		c.charge(j.Target, c.out.usage, c.out.result == resultOK)
+	}
 	return o
 }
 
+// turnedAway reports an upstream that said no within a 200, before any of its answer: as an error status, that costs nothing.
+func turnedAway(f *provider.Answer) bool {
+	if f.Relayed() > 0 {
+		return false
+	}
+	switch f.Class() {
+	case provider.ClassAuth, provider.ClassPermission, provider.ClassRegion, provider.ClassBalance, provider.ClassRateLimit,
+		provider.ClassQuotaWindow, provider.ClassModel, provider.ClassBadRequest, provider.ClassContext, provider.ClassOverload:
+		return true
+	}
+	return false
+}
+
 // charge adds what one try used, at the price of its own target. What nobody counted costs as much as it may have: only an
-// error status, or a request that did not leave, costs nothing and is not charged.
+// error, in its status or in place of an answer, or a request that did not leave, costs nothing and is not charged.
 func (c *carrier) charge(t *Target, u provider.Usage, whole bool) {
 	now := c.g.opts.Now()
 	counted := u.Source == provider.UsageProvider || u.Source == provider.UsageEstimated
