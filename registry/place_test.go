@@ -63,7 +63,7 @@ func TestTarget(t *testing.T) {
 		{"ollama", "", "qwen3:8b", "CN", true, "open_weights_self_hosted", "CN", ""},
 		{"ollama", "", "gpt-oss:120b-cloud", "CN", true, "", "", ""},
 		{"ollama", "", "kimi-k3:cloud", "CN", true, "", "", ""},
-		{"practice", "", "practice", "CN", true, "open_weights_self_hosted", "CN", ""},
+		{"practice", "", "practice", "CN", true, "own", "CN", ""},
 	} {
 		got, ok := r.Target(c.provider, c.baseURL, c.model, c.operator)
 		if !ok {

@@ -3,8 +3,8 @@ package gateway
 import (
 	"errors"
 	"io"
+	"net"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
@@ -106,7 +106,7 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, *ope
 				return nil, tooLarge
 			}
 			w.Header().Set("Connection", "close")
-			if errors.Is(err, os.ErrDeadlineExceeded) {
+			if late, ok := errors.AsType[net.Error](err); ok && late.Timeout() {
 				return nil, &openai.Error{Status: http.StatusRequestTimeout, Type: "invalid_request_error", Code: "request_timeout",
 					Message: "The request body stopped arriving. 请求体传输中断超时。"}
 			}
