@@ -16,7 +16,9 @@ import (
 // What a request may use is never estimated below what its own fields say.
 func TestEstimate(t *testing.T) {
 	list := func(s string, n int) string { return strings.TrimSuffix(strings.Repeat(s+",", n), ",") }
-	chat := func(more string) string { return `{"model":"m","messages":[{"role":"user","content":"hi"}]` + more + `}` }
+	chat := func(more string) string {
+		return `{"model":"m","messages":[{"role":"user","content":"hi"}]` + more + `}`
+	}
 	tool := `{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{` + list(`"a":{"type":"string"}`, 1) + `,"d":{"enum":[` + list(`"word"`, 1000) + `]}}}}}`
 	for _, test := range []struct {
 		name   string

@@ -26,7 +26,6 @@ type upstream struct {
 
 	mu   sync.Mutex
 	seen []seen
-	gone int
 	left chan struct{} // one token for each request whose caller left before its answer ended
 }
 
