@@ -100,6 +100,24 @@ func (l *lab) many() error {
 		return fmt.Errorf("direct: %w", err)
 	}
 	fmt.Printf("%d streams: direct %.0f events/s, lateness p50 %s p99 %s\n", streams, direct.perSec, direct.p50.Round(time.Microsecond), direct.p99.Round(time.Microsecond))
+	for _, start := range []func() (proxy, error){l.nginx, l.plainProxy} {
+		if l.alone {
+			break
+		}
+		p, err := start()
+		if err != nil {
+			return err
+		}
+		before, busy := rss(p.pid), cpu(p.pid)
+		began, then := time.Now(), 0.0
+		c, err := hold(p.addr, streams, 4*time.Second, func() { then = rss(p.pid); busy = (cpu(p.pid) - busy) / 1e6 / time.Since(began).Seconds() })
+		l.end(p)
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+		fmt.Printf("%d streams: %s %.0f events/s, lateness p50 %s p99 %s, %.1f KB a stream, core %.0f %% busy\n",
+			streams, p.name, c.perSec, c.p50.Round(time.Microsecond), c.p99.Round(time.Microsecond), (then-before)/streams, 100*busy)
+	}
 	p, err := l.homeport()
 	if err != nil {
 		return err
