@@ -39,7 +39,7 @@ func (g *Gateway) conclude(app *App, ex *exchange, in *admitted, rec *recorded, 
 	if out.target != nil {
 		ev.Target, ev.Place, ev.Filing = out.target.ID, out.target.Place, out.target.Filing
 	}
-	payload := audit.AppendConclusion(make([]byte, 0, 640), &ev)
+	payload := audit.AppendConclusion(make([]byte, 0, 768), &ev)
 	if err := g.opts.Journal.Join(payload); err != nil {
 		g.owe(payload)
 		g.opts.Log.LogAttrs(context.Background(), slog.LevelError, "conclusion not recorded",

@@ -115,6 +115,6 @@ func (c *countingReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// streamBuffers are the first buffers of event readers: one a stream, cleared before they are given back. A burst that fills
-// one still fits the server's own 4 KiB buffer together with its chunk's frame, so it goes out in one system call.
-var streamBuffers = sync.Pool{New: func() any { b := make([]byte, 4080); return &b }}
+// streamBuffers are the first buffers of event readers: one a stream, cleared before they are given back. A reader that meets
+// a burst takes a larger one for itself.
+var streamBuffers = sync.Pool{New: func() any { b := make([]byte, 1<<10); return &b }}

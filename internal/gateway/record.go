@@ -59,7 +59,7 @@ func (g *Gateway) record(ctx context.Context, p *Pipeline, app *App, ex *exchang
 		ev.Bytes = int64(len(rec.body))
 	}
 	// A client that leaves now must not leave a decision behind of which nobody knows whether it was recorded.
-	if err := g.opts.Journal.Append(context.WithoutCancel(ctx), audit.AppendDecision(make([]byte, 0, 1536), &ev)); err != nil {
+	if err := g.opts.Journal.Append(context.WithoutCancel(ctx), audit.AppendDecision(make([]byte, 0, 2560), &ev)); err != nil {
 		err = fmt.Errorf("append the decision: %w", err)
 		if errors.Is(err, audit.ErrTooLarge) {
 			return nil, err
@@ -130,7 +130,7 @@ func adaptedList(list []provider.Adaptation) []string {
 // targetsJSON writes the judged targets. What a decision says of a target repeats from request to request and is kept
 // encoded; only the edits differ.
 func (r *ruling) targetsJSON() []byte {
-	out := make([]byte, 0, 512*len(r.judged))
+	out := make([]byte, 0, 1024*len(r.judged))
 	for i := range r.judged {
 		j := &r.judged[i]
 		if i > 0 {

@@ -26,7 +26,8 @@ type EventReader struct {
 	max   int
 	err   error
 	begun bool
-	ahead int // length of the next event, when Buffered found it; else 0
+	full  bool // the last read filled the buffer
+	ahead int  // length of the next event, when Buffered found it; else 0
 	join  []byte
 }
 
@@ -84,9 +85,18 @@ func (er *EventReader) Next() (Event, error) {
 	}
 }
 
+// burst is what a reader's buffer grows to when a read filled it: a slow stream needs a few hundred bytes, and one that
+// comes in bursts is read and handed on in fewer, larger pieces. It and a chunk's frame fit a server's 4 KiB buffer.
+const burst = 4080
+
 func (er *EventReader) fill() error {
 	if er.at == er.end {
 		er.at, er.end = 0, 0
+	}
+	if er.full && len(er.buf) < min(burst, er.max) {
+		wide := make([]byte, min(burst, er.max))
+		er.end = copy(wide, er.buf[er.at:er.end])
+		er.buf, er.at = wide, 0
 	}
 	if er.end == len(er.buf) {
 		if er.at > 0 {
@@ -104,6 +114,7 @@ func (er *EventReader) fill() error {
 	for range 100 {
 		n, err := er.r.Read(er.buf[er.end:])
 		er.end += n
+		er.full = er.end == len(er.buf)
 		if err != nil {
 			er.err = err
 		}

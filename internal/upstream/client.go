@@ -99,7 +99,8 @@ type Config struct {
 const (
 	maxIdlePerHost    = 1024
 	idleConnTimeout   = 90 * time.Second
-	connBuffer        = 4 << 10
+	readBuffer        = 4 << 10
+	writeBuffer       = 2 << 10 // a head and a short prompt; longer ones are written past it
 	maxAnswerHeader   = 64 << 10
 	http2PingAfter    = 30 * time.Second
 	http2PingTimeout  = 15 * time.Second
@@ -293,8 +294,8 @@ func newTransport(cfg Config, base *url.URL, t Timeouts) (*http.Transport, error
 		MaxIdleConnsPerHost:    maxIdlePerHost,
 		IdleConnTimeout:        idleConnTimeout,
 		MaxResponseHeaderBytes: maxAnswerHeader,
-		ReadBufferSize:         connBuffer,
-		WriteBufferSize:        connBuffer,
+		ReadBufferSize:         readBuffer,
+		WriteBufferSize:        writeBuffer,
 		ForceAttemptHTTP2:      cfg.HTTP2, // a dialer of one's own turns HTTP/2 off in silence otherwise
 		Protocols:              protocols,
 		HTTP2:                  &http.HTTP2Config{SendPingTimeout: http2PingAfter, PingTimeout: http2PingTimeout},
