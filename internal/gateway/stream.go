@@ -299,7 +299,7 @@ func (s *sink) finish(f follower, readErr error, rest []byte, end streamEnd) str
 		s.put(appendEvent(nil, data))
 	}
 	s.put(doneEvent)
-	s.flush()
+	s.arm(s.now()) // not flushed: the server does, together with the end of the body, as soon as the request is concluded
 	end.Client = s.err
 	return end
 }
