@@ -100,6 +100,38 @@ func intern(b []byte) string {
 		return "assistant"
 	case "tool":
 		return "tool"
+	case "id":
+		return "id"
+	case "object":
+		return "object"
+	case "created":
+		return "created"
+	case "choices":
+		return "choices"
+	case "index":
+		return "index"
+	case "delta":
+		return "delta"
+	case "finish_reason":
+		return "finish_reason"
+	case "usage":
+		return "usage"
+	case "prompt_tokens":
+		return "prompt_tokens"
+	case "completion_tokens":
+		return "completion_tokens"
+	case "total_tokens":
+		return "total_tokens"
+	case "message":
+		return "message"
+	case "logprobs":
+		return "logprobs"
+	case "refusal":
+		return "refusal"
+	case "system_fingerprint":
+		return "system_fingerprint"
+	case "service_tier":
+		return "service_tier"
 	}
 	return string(b)
 }

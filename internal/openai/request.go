@@ -108,8 +108,11 @@ func Members(raw []byte, span Span) []Field {
 	if i >= span.End || raw[i] != '{' {
 		return nil
 	}
-	var out []Field
 	i = skipSpace(raw, i+1)
+	var out []Field
+	if i < span.End && raw[i] != '}' {
+		out = make([]Field, 0, 8)
+	}
 	for i < span.End && raw[i] != '}' {
 		name := Span{i, skipString(raw, i)}
 		i = skipSpace(raw, name.End) // at the colon

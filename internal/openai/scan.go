@@ -293,7 +293,8 @@ func (s *scanner) text(n name) string {
 
 // Valid reports whether b is one strictly valid JSON value, as [Parse] asks of a request, with nothing but space around it.
 func Valid(b []byte) bool {
-	s := scanner{b: b}
+	var room [32]name
+	s := scanner{b: b, names: room[:0]}
 	if !s.any(0) {
 		return false
 	}
