@@ -226,6 +226,9 @@ func copyEvents(s *sink, body io.Reader, buf []byte, f follower) (end streamEnd)
 	}
 }
 
+// slowEvent is the most that the first piece of a slow stream has: more than this at once is a burst, and soon over.
+const slowEvent = 512
+
 // send writes two pieces, each possibly empty, and flushes when asked.
 func (s *sink) send(a, b []byte, flush bool) error {
 	if len(a)+len(b) == 0 && !flush {
@@ -233,7 +236,7 @@ func (s *sink) send(a, b []byte, flush bool) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.committed {
+	if s.committed || len(a)+len(b) > slowEvent {
 		s.write(a, b, flush)
 	} else {
 		// The server writes an answer's head with some 3 KB of stack. On a stack of its own that does not double the
