@@ -11,7 +11,7 @@ import (
 // large ones at the usual pace and a little sooner: thousands of open streams should not cost twice their size.
 const (
 	heapFloor  = 48 << 20 // bytes
-	leastPace  = 15       // per cent, for large heaps
+	leastPace  = 25       // per cent, for large heaps
 	heapMetric = "/gc/heap/live:bytes"
 )
 
