@@ -264,7 +264,7 @@ func section(t *testing.T, file, name, want string) {
 
 // TestNothingOfTheWorkplace: documents speak of the project, not of where it was written.
 func TestNothingOfTheWorkplace(t *testing.T) {
-	bad := regexp.MustCompile(`(?i)/work/|shared/facts|DESIGN \d|TODO|FIXME|proxy\.golang|registry\.npmjs`)
+	bad := regexp.MustCompile(`(?i)/work/|shared/facts|DESIGN \d|TODO|FIXME`)
 	files := documents(t)
 	for _, f := range []string{"Dockerfile", ".dockerignore", "deploy/homeport.service", "NOTICE"} {
 		b, err := fs.ReadFile(os.DirFS(root), f)
