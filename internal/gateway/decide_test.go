@@ -191,7 +191,7 @@ func TestRefusalLanguage(t *testing.T) {
 	}
 	for header, want := range map[string][2]bool{ // Chinese, English
 		"": {true, true}, "*": {true, true}, "fr": {true, true}, "zh-CN,zh;q=0.9,en;q=0.8": {true, false}, "zh": {true, false},
-		"en-US,en;q=0.9": {false, true}, "fr, en": {false, true}, "fr;q=1, *;q=0.1": {true, true},
+		"en-US,en;q=0.9": {false, true}, "fr, en": {false, true}, "en;q=0, zh": {true, false}, "zh;q=0.2, en;q=0.9": {false, true}, "fr;q=1, *;q=0.1": {true, true},
 	} {
 		got := g.chat(t, ask("abroad-only", "hi"), "Authorization", "Bearer "+publicKey, "Accept-Language", header)
 		refusal(t, got)

@@ -76,6 +76,8 @@ func TestRoutes(t *testing.T) {
 		{"POST", "/nowhere", 404, "unknown_url", ""},
 		{"GET", "/v1/chat/completions", 405, "method_not_allowed", ""},
 		{"DELETE", "/v1/models", 405, "method_not_allowed", ""},
+		{"GET", "/openai/v1/chat/completions", 405, "method_not_allowed", ""},
+		{"GET", "/openai/deployments/home-only/chat/completions", 405, "method_not_allowed", ""},
 		{"POST", "/v1/responses", 501, "not_implemented", "/v1/responses"},
 		{"GET", "/v1/files/file-1/content", 501, "not_implemented", ""},
 		{"POST", "/v1/audio/speech", 501, "not_implemented", ""},
